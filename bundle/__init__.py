@@ -1,0 +1,42 @@
+"""The disk contract: one immutable, versioned folder that offline writes and the server reads.
+
+numpy, pyarrow and pydantic only. Legend: B batch, D embedding, L latents, N items, C concepts, U users.
+"""
+
+from bundle.codes import SparseCodes
+from bundle.concepts import CONCEPT_ID, LATENT_FAMILY, Concept, ConceptFile, LatentWeight, Purity, Quality, concept_id
+from bundle.contents import BundleContents, ConceptArrays, search_query, search_vectors
+from bundle.manifest import FORMAT_VERSION, Manifest, Metric
+from bundle.reader import Bundle, load_bundle, read_manifest, verify_files
+from bundle.sae import Activation, SaeWeights, TowerWeights
+from bundle.version import __version__
+from bundle.writer import refuse_occupied, write_bundle
+
+__all__ = [
+    "CONCEPT_ID",
+    "FORMAT_VERSION",
+    "LATENT_FAMILY",
+    "Activation",
+    "Bundle",
+    "BundleContents",
+    "Concept",
+    "ConceptArrays",
+    "ConceptFile",
+    "LatentWeight",
+    "Manifest",
+    "Metric",
+    "Purity",
+    "Quality",
+    "SaeWeights",
+    "SparseCodes",
+    "TowerWeights",
+    "__version__",
+    "concept_id",
+    "load_bundle",
+    "read_manifest",
+    "refuse_occupied",
+    "search_query",
+    "search_vectors",
+    "verify_files",
+    "write_bundle",
+]

@@ -1,0 +1,55 @@
+"""What a dose of 1 means: the user's own *concept gap*, in score units (part of the contract: both sides compute it).
+
+Raw doses, norms and score deviations mean something else for every user; a gap in the user's own score list does not
+(docs/decisions/005). With ``s(r)`` the user's r-th best score, ``m(r)`` the r-th best among the concept's members,
+``k`` the list length and ``gap = s(10) - s(100)``:
+
+    up   = clip(s(k/2) - m(k/2), 0.25 gap, 12 gap)      promote 1: the (k/2)-th best member reaches rank k/2
+    down = clip(m(1) - s(2k),    0.25 gap, 12 gap)      demote 1: the best member falls below rank 2k
+
+Ranks are 1-based and stop at the end of the list. Until a bundle is calibrated the dose is ``strength x unit``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+MEMBER_READOUT = 0.5
+"""Items whose read-out is at least this count as members when a unit is computed."""
+
+LOWER, UPPER = 0.25, 12.0
+
+ScoreArray = npt.NDArray[np.floating]
+
+
+def depth(k: int) -> int:
+    """How many of the best base scores the units need."""
+    return max(2 * k, 100)
+
+
+def _at(scores: ScoreArray, rank: int) -> float:
+    return float(scores[min(rank, len(scores)) - 1])
+
+
+def gap(best: ScoreArray) -> float:
+    """``s(10) - s(100)`` of descending scores; never below a tiny share of their size, so that a unit is never 0."""
+    width = _at(best, 10) - _at(best, 100)
+    return max(width, 1e-3 * float(np.abs(best[:100]).max()), 1e-6)
+
+
+def promote_unit(best: ScoreArray, members_best: ScoreArray, k: int) -> float:
+    """Dose of promote 1. ``best``: the user's scores, descending; ``members_best``: the members', descending."""
+    if not len(members_best):
+        return 0.0
+    half = max(1, k // 2)
+    width = gap(best)
+    return float(np.clip(_at(best, half) - _at(members_best, half), LOWER * width, UPPER * width))
+
+
+def demote_unit(best: ScoreArray, best_member: float | None, k: int) -> float:
+    """Dose of demote 1. ``best_member``: ``m(1)``, or None when no member is among ``best`` (the unit is its floor)."""
+    width = gap(best)
+    if best_member is None:
+        return LOWER * width
+    return float(np.clip(best_member - _at(best, 2 * k), LOWER * width, UPPER * width))

@@ -1,0 +1,212 @@
+"""Writes a bundle atomically: a temporary folder beside the target, fsync, checksums, one rename.
+
+A reader sees the old folder or the new one, never half of one; a writer that dies leaves only ``.NAME.writing-*``,
+which the next write to the same target removes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.numpy import save_file
+
+from bundle.contents import BundleContents
+from bundle.errors import BundleError, BundleExists
+from bundle.manifest import (
+    MANIFEST,
+    OPTIONAL_FILES,
+    REQUIRED_FILES,
+    ActivationSpec,
+    Dims,
+    Manifest,
+    checksum,
+    identify,
+)
+from bundle.sae import SaeWeights
+from bundle.version import __version__
+
+FileWriter = Callable[[Path], None]
+
+
+def write_bundle(
+    target: Path,
+    contents: BundleContents,
+    files: Mapping[str, FileWriter],
+    *,
+    name: str,
+    recommender: str,
+    provenance: dict[str, Any],
+    replace: bool = False,
+) -> Manifest:
+    """Write ``contents`` and the extra ``files`` (name -> a function that writes it) as one bundle.
+
+    ``files`` must bring ``encoder.onnx``, ``decoder.onnx`` and ``index.faiss``; ``evaluation.*`` are optional.
+
+    Raises:
+        BundleExists: the target is there and ``replace`` is false, or it is there and is not a bundle.
+        BundleCorrupt: the contents do not fit each other; nothing is written.
+        BundleError: a required file is missing, or an unknown one was given.
+        OSError: the disk said no; the target is as it was.
+    """
+    contents.check()
+    refuse_occupied(target, replace=replace)
+    own = _own_files(contents)
+    unknown = (set(files) - set(REQUIRED_FILES) - set(OPTIONAL_FILES)) | (set(files) & set(own))
+    missing = set(REQUIRED_FILES) - set(files) - set(own)
+    if unknown or missing:
+        raise BundleError(f"bundle files: missing {sorted(missing)}, not expected {sorted(unknown)}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for stale in target.parent.glob(f".{target.name}.writing-*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    temporary = Path(mkdtemp(prefix=f".{target.name}.writing-", dir=target.parent))
+    try:
+        for file_name, write in {**own, **files}.items():
+            write(temporary / file_name)
+        entries = {path.name: checksum(path) for path in sorted(temporary.iterdir())}
+        manifest = _manifest(contents, name, recommender, provenance, entries)
+        (temporary / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+        temporary.chmod(0o755)
+        for path in temporary.iterdir():
+            _fsync(path)
+        _fsync(temporary)
+        _swap(temporary, target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return manifest
+
+
+def refuse_occupied(target: Path, *, replace: bool) -> None:
+    """Raise BundleExists unless ``target`` may be written: absent, or a bundle that may be replaced.
+
+    Callers with long work ahead ask before they start it.
+    """
+    if not target.exists():
+        return
+    if not replace:
+        raise BundleExists(f"{target} is there already", hint="Choose another folder, or pass --replace.")
+    if not (target / MANIFEST).is_file():
+        raise BundleExists(
+            f"{target} is there and is not a bundle (no {MANIFEST}), so it is not replaced",
+            hint="Choose another folder.",
+        )
+
+
+def _swap(temporary: Path, target: Path) -> None:
+    retired = None
+    if target.exists():
+        retired = target.with_name(f".{target.name}.retired-{os.getpid()}")
+        target.rename(retired)
+    try:
+        temporary.rename(target)
+    except OSError:
+        if retired is not None:
+            retired.rename(target)
+        raise
+    _fsync(target.parent)
+    if retired is not None:
+        shutil.rmtree(retired, ignore_errors=True)
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _manifest(
+    contents: BundleContents, name: str, recommender: str, provenance: dict[str, Any], entries: Any
+) -> Manifest:
+    sae = contents.sae
+    return Manifest(
+        bundle_id=identify(entries),
+        name=name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        tiller_version=__version__,
+        dims=Dims(
+            embedding=sae.dim,
+            latents=sae.latents,
+            items=contents.items.num_rows,
+            concepts=len(contents.arrays.gains),
+            users=len(contents.user_ids or ()),
+        ),
+        metric=contents.metric,
+        item_bias=contents.item_bias is not None,
+        normalise=sae.normalise,
+        user_activation=_activation(sae.user.activation),
+        item_activation=_activation(sae.item.activation),
+        recommender=recommender,
+        provenance=provenance,
+        files=entries,
+    )
+
+
+def _activation(activation: Any) -> ActivationSpec:
+    return ActivationSpec(kind=activation.kind, k=activation.k, threshold=activation.threshold)
+
+
+def _own_files(contents: BundleContents) -> dict[str, FileWriter]:
+    arrays = contents.arrays
+    tensors: dict[str, npt.NDArray[np.generic]] = {
+        "label_bits": arrays.label_bits,
+        "readout_bits": arrays.readout_bits,
+        "readout_weight": arrays.readout_weight,
+        "readout_bias": arrays.readout_bias,
+        "readout_scale": arrays.readout_scale,
+        "direction": arrays.direction,
+        "direction_effect": arrays.direction_effect,
+        "latent_effect": arrays.latent_effect,
+    }
+    codes = contents.item_codes
+    own: dict[str, FileWriter] = {
+        "sae.safetensors": _tensors(sae_tensors(contents.sae)),
+        "items.parquet": lambda path: pq.write_table(contents.items, path, compression="zstd"),
+        "item_vectors.npy": _array(contents.item_vectors),
+        "item_codes.safetensors": _tensors({"indptr": codes.indptr, "indices": codes.indices, "values": codes.values}),
+        "concepts.json": lambda path: _text(path, contents.concepts.model_dump_json(indent=1)),
+        "concepts.safetensors": _tensors(tensors),
+        "concept_gains.npy": _array(arrays.gains),
+        "calibration.json": lambda path: _text(path, json.dumps(contents.calibration, indent=1, allow_nan=False)),
+    }
+    if contents.item_bias is not None:
+        own["item_bias.npy"] = _array(contents.item_bias)
+    if contents.user_ids is not None and contents.user_vectors is not None:
+        users = pa.table({"user_id": pa.array(contents.user_ids, pa.string())})
+        own["users.parquet"] = lambda path: pq.write_table(users, path, compression="zstd")
+        own["user_vectors.npy"] = _array(contents.user_vectors)
+    return own
+
+
+def sae_tensors(sae: SaeWeights) -> dict[str, npt.NDArray[np.generic]]:
+    """Names and arrays of sae.safetensors."""
+    names = ("w_enc", "b_enc", "w_dec", "input_bias", "output_bias")
+    return {
+        f"{side}.{name}": getattr(tower, name)
+        for side, tower in (("user", sae.user), ("item", sae.item))
+        for name in names
+    }
+
+
+def _tensors(tensors: dict[str, npt.NDArray[np.generic]]) -> FileWriter:
+    return lambda path: save_file({name: np.ascontiguousarray(array) for name, array in tensors.items()}, path)
+
+
+def _array(array: npt.NDArray[np.generic]) -> FileWriter:
+    return lambda path: np.save(path, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _text(path: Path, text: str) -> None:
+    path.write_text(text + "\n")

@@ -1,0 +1,1 @@
+"""Makes bundles: data sets, recommenders, concepts, evaluation, export. Never imports the server."""

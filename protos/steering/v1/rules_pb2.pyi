@@ -1,0 +1,51 @@
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ACTION_UNSPECIFIED: _ClassVar[Action]
+    ACTION_FILTER: _ClassVar[Action]
+    ACTION_DEMOTE: _ClassVar[Action]
+    ACTION_PROMOTE: _ClassVar[Action]
+
+class Channel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CHANNEL_UNSPECIFIED: _ClassVar[Channel]
+    CHANNEL_ITEM: _ClassVar[Channel]
+    CHANNEL_QUERY: _ClassVar[Channel]
+
+class Membership(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MEMBERSHIP_UNSPECIFIED: _ClassVar[Membership]
+    MEMBERSHIP_LABEL: _ClassVar[Membership]
+    MEMBERSHIP_READOUT: _ClassVar[Membership]
+    MEMBERSHIP_EITHER: _ClassVar[Membership]
+ACTION_UNSPECIFIED: Action
+ACTION_FILTER: Action
+ACTION_DEMOTE: Action
+ACTION_PROMOTE: Action
+CHANNEL_UNSPECIFIED: Channel
+CHANNEL_ITEM: Channel
+CHANNEL_QUERY: Channel
+MEMBERSHIP_UNSPECIFIED: Membership
+MEMBERSHIP_LABEL: Membership
+MEMBERSHIP_READOUT: Membership
+MEMBERSHIP_EITHER: Membership
+
+class Rule(_message.Message):
+    __slots__ = ("action", "concept", "strength", "channel", "membership")
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    CONCEPT_FIELD_NUMBER: _ClassVar[int]
+    STRENGTH_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    MEMBERSHIP_FIELD_NUMBER: _ClassVar[int]
+    action: Action
+    concept: str
+    strength: float
+    channel: Channel
+    membership: Membership
+    def __init__(self, action: _Optional[_Union[Action, str]] = ..., concept: _Optional[str] = ..., strength: _Optional[float] = ..., channel: _Optional[_Union[Channel, str]] = ..., membership: _Optional[_Union[Membership, str]] = ...) -> None: ...

@@ -1,0 +1,165 @@
+"""The core's vocabulary: plain, frozen data that requests, policies and answers are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+DEFAULT_STRENGTH = 0.5
+REQUEST = "request"
+
+
+class Action(StrEnum):
+    """What a rule does to the items of its concept."""
+
+    FILTER = "filter"
+    DEMOTE = "demote"
+    PROMOTE = "promote"
+
+
+class Channel(StrEnum):
+    """Where a soft rule acts: on the items' scores, or on the user's code."""
+
+    ITEM = "item"
+    QUERY = "query"
+
+
+class Membership(StrEnum):
+    """Which items a filter calls members; DEFAULT is LABEL for a named concept and READOUT for a latent."""
+
+    DEFAULT = "default"
+    LABEL = "label"
+    READOUT = "readout"
+    EITHER = "either"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. ``strength`` in [0, 1], always 1 for a filter; ``source`` is "request" or "policy:NAME".
+
+    ``shadow``: belongs to a policy that only counts what it would have done.
+    """
+
+    action: Action
+    concept: str
+    strength: float = DEFAULT_STRENGTH
+    channel: Channel = Channel.ITEM
+    membership: Membership = Membership.DEFAULT
+    source: str = REQUEST
+    priority: int = 0
+    shadow: bool = False
+
+
+class Status(StrEnum):
+    """What became of a rule."""
+
+    APPLIED = "applied"
+    OFF = "off"
+    OVERRIDDEN = "overridden"
+    SHADOW = "shadow"
+    UNKNOWN_CONCEPT = "unknown_concept"
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """A rule with what the conflict rule decided about it."""
+
+    rule: Rule
+    status: Status
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Rules after conflicts are resolved, in their canonical order: the same rules in any order give the same plan."""
+
+    considered: tuple[Considered, ...] = ()
+
+    @property
+    def applied(self) -> tuple[Rule, ...]:
+        """The rules that act."""
+        return tuple(entry.rule for entry in self.considered if entry.status is Status.APPLIED)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A validated request. Exactly one of ``user_id`` and ``embedding`` ([D]) is set."""
+
+    k: int
+    user_id: str | None = None
+    embedding: FloatArray | None = None
+    rules: tuple[Rule, ...] = ()
+    exclude: tuple[str, ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    use_policies: bool = True
+    explain: bool = False
+    baseline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Items best first: row numbers int64 [K] and scores float32 [K]."""
+
+    items: IntArray
+    scores: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one rule added to one item's score."""
+
+    rule: Rule
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why an item has its score: ``base_score`` + contributions = score.
+
+    ``base_rank`` is 1-based, 0 where the item is not in the part of the unsteered list that was looked at; ``concepts`` are
+    (id, read-out, labelled), strongest first.
+    """
+
+    base_score: float
+    base_rank: int
+    contributions: tuple[Contribution, ...]
+    concepts: tuple[tuple[str, float, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a considered rule did: ``dose`` in score units; shares of its concept in the list, when a baseline was computed."""
+
+    considered: Considered
+    dose: float = 0.0
+    note: str = ""
+    share_before: float | None = None
+    share_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Facts about one request; the edges turn them into messages, metrics and logs.
+
+    ``timings`` are seconds per stage: user, plan, edit, search, explain. ``eligible`` and ``short_reason`` are set only
+    when fewer than k items came back.
+    """
+
+    ranking: Ranking
+    effects: tuple[Effect, ...]
+    bundle_id: str
+    policy_revision: str
+    timings: Mapping[str, float]
+    baseline: Ranking | None = None
+    overlap: float | None = None
+    explanations: tuple[Explanation, ...] = ()
+    unknown_excluded: int = 0
+    eligible: int | None = None
+    short_reason: str = ""
