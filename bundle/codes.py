@@ -16,7 +16,7 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SparseCodes:
-    """Codes [N, L], rows compressed: ``indptr`` int64 [N + 1], ``indices`` int32, ``values`` float32 > 0, both [nnz]."""
+    """Codes [N, L], rows compressed: ``indptr`` int64 [N + 1], ``indices`` int32, ``values`` float32 > 0 [nnz]."""
 
     indptr: IntArray
     indices: npt.NDArray[np.int32]

@@ -123,8 +123,8 @@ class Contribution:
 class Explanation:
     """Why an item has its score: ``base_score`` + contributions = score.
 
-    ``base_rank`` is 1-based, 0 where the item is not in the part of the unsteered list that was looked at; ``concepts`` are
-    (id, read-out, labelled), strongest first.
+    ``base_rank`` is 1-based, 0 where the item is not in the part of the unsteered list that was looked at;
+    ``concepts`` are (id, read-out, labelled), strongest first.
     """
 
     base_score: float
@@ -135,7 +135,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a considered rule did: ``dose`` in score units; shares of its concept in the list, when a baseline was computed."""
+    """What a considered rule did: ``dose`` in score units; its concept's shares of the list, when there is a baseline."""
 
     considered: Considered
     dose: float = 0.0
