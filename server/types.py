@@ -135,7 +135,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a considered rule did: ``dose`` in score units; its concept's shares of the list, when there is a baseline."""
+    """What a considered rule did: ``dose`` in score units; its concept's shares of the list, if there is a baseline."""
 
     considered: Considered
     dose: float = 0.0

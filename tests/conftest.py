@@ -1,0 +1,40 @@
+"""Fixtures every test may ask for, and the two declared reasons not to collect a test."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HAS_TRAIN = importlib.util.find_spec("torch") is not None and importlib.util.find_spec("sklearn") is not None
+
+# The no-torch job runs the serving side's tests in an environment that cannot run these.
+collect_ignore = [] if HAS_TRAIN else ["sae", "offline", "cli/test_train.py", "test_demo.py", "test_readme.py"]
+
+
+def find_data() -> Path | None:
+    """Folder of the real archives: $TILLER_DATA, or ../shared/data beside the checkout."""
+    named = os.environ.get("TILLER_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    return folder if folder.is_dir() else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked ``data`` are skipped, with the reason, only where there is no data."""
+    if find_data() is not None:
+        return
+    absent = pytest.mark.skip(reason="real data not found: set TILLER_DATA or put the archives into ../shared/data")
+    for item in items:
+        if item.get_closest_marker("data"):
+            item.add_marker(absent)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder that holds the real archives."""
+    folder = find_data()
+    assert folder is not None, "a test that asks for data_dir must be marked with pytest.mark.data"
+    return folder
