@@ -1,0 +1,226 @@
+"""What a bundle lets you steer: items, users, and every concept and latent under one form, ``Steerable``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from rapidfuzz import fuzz, process
+
+from bundle import LATENT_FAMILY, Bundle, Concept, search_vectors
+from server import bits
+from server.bits import BitArray
+from server.errors import UnknownConcept, UnknownUser
+from server.types import FloatArray, IntArray, Membership
+
+POSTING_FLOOR = 0.1
+"""Read-outs below it add nothing to a *promotion*, so that the posting list is all a promotion can touch.
+
+A demotion has no floor: a member of weak read-out would escape it (docs/decisions/005)."""
+
+LATENTS_KEPT = 128
+"""Latents whose dense gain column stays in memory; 4 bytes x items each."""
+
+
+@dataclass(frozen=True, eq=False)
+class Steerable:
+    """A concept or latent as the engine needs it. Legend: N items, L latents, P items in the posting list.
+
+    ``gain`` [N] in [0, 1]: read-out per item. ``direction`` [L] in code space with ``effect``, the score units by which
+    one unit of it raises a member over an average item. ``labels``, ``readouts``: packed membership bits; a latent has
+    no labels.
+    """
+
+    id: str
+    gain: FloatArray
+    direction: FloatArray
+    effect: float
+    labels: BitArray | None
+    readouts: BitArray
+    vectors: FloatArray
+
+    @cached_property
+    def posting(self) -> IntArray:
+        """Items a promotion can touch, ascending, [P]."""
+        return np.flatnonzero(self.gain >= POSTING_FLOOR)
+
+    @cached_property
+    def posting_vectors(self) -> FloatArray:
+        """Their search vectors, contiguous: a gather per request costs twenty times the product."""
+        return np.ascontiguousarray(self.vectors[self.posting])
+
+    @cached_property
+    def posting_gain(self) -> FloatArray:
+        """Their read-outs, [P]."""
+        return np.ascontiguousarray(self.gain[self.posting])
+
+    def members(self, membership: Membership = Membership.DEFAULT) -> BitArray:
+        """Packed membership bits, little bit order, [ceil(N / 8)]."""
+        if self.labels is None or membership is Membership.READOUT:
+            return self.readouts
+        if membership is Membership.EITHER:
+            return self.labels | self.readouts
+        return self.labels
+
+
+class Catalogue:
+    """Names to rows, for one loaded bundle."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        contents = bundle.contents
+        self.bundle = bundle
+        self.item_ids: list[str] = contents.items["item_id"].to_pylist()
+        self.titles: list[str] = contents.items["title"].to_pylist()
+        self.item_rows = {item_id: row for row, item_id in enumerate(self.item_ids)}
+        self.latents = contents.sae.latents
+        self.concepts: tuple[Concept, ...] = contents.concepts.concepts
+        self.vectors = search_vectors(contents.item_vectors, contents.item_bias, contents.metric)
+        self._user_rows = {user_id: row for row, user_id in enumerate(contents.user_ids or ())}
+        self._by_id = {concept.id: concept for concept in self.concepts}
+        self._named = {concept.id: self._concept(concept) for concept in self.concepts if concept.row is not None}
+        self._latent_scale = contents.item_codes.latent_scale()
+        self._latent = lru_cache(maxsize=LATENTS_KEPT)(self._make_latent)
+
+    def find(self, concept_id: str) -> Steerable:
+        """The concept (``genre:horror``) or latent (``latent:113``).
+
+        Raises:
+            UnknownConcept: no such name, or it was looked for and not found; says why or names the nearest.
+        """
+        known = self._named.get(concept_id)
+        if known is not None:
+            return known
+        family, _, value = concept_id.partition(":")
+        if family == LATENT_FAMILY and value.isascii() and value.isdigit() and int(value) < self.latents:
+            return self._latent(int(value))
+        raise self._unknown(concept_id, family)
+
+    def is_offered(self, concept_id: str) -> bool:
+        """Whether ``find`` would succeed."""
+        try:
+            self.find(concept_id)
+        except UnknownConcept:
+            return False
+        return True
+
+    def concept_of(self, concept_id: str) -> Concept | None:
+        """The concept's entry in concepts.json, offered or not; None for a latent or an unknown name."""
+        return self._by_id.get(concept_id)
+
+    def user_vector(self, user_id: str) -> FloatArray:
+        """The stored embedding of a user, [D].
+
+        Raises:
+            UnknownUser: naming the nearest.
+        """
+        row = self._user_rows.get(user_id)
+        vectors = self.bundle.contents.user_vectors
+        if row is None or vectors is None:
+            if not self._user_rows:
+                raise UnknownUser(
+                    "this bundle stores no users", field="user_id", found=repr(user_id), hint="Send the embedding."
+                )
+            raise UnknownUser(
+                "unknown user", field="user_id", found=repr(user_id), expected=f"one of {len(self._user_rows)} users",
+                hint=f"Nearest: {_nearest(user_id, self._user_rows)}. Or send the embedding.",
+            )  # fmt: skip
+        return np.array(vectors[row], np.float32)
+
+    def top_items(self, concept_id: str, count: int) -> list[tuple[int, float, bool]]:
+        """Rows of the strongest items with read-out and label, strongest first."""
+        steerable = self.find(concept_id)
+        order = np.argsort(-self.strength(concept_id), kind="stable")[:count]
+        labels = steerable.labels
+        return [
+            (int(row), float(steerable.gain[row]), labels is not None and bits.has(labels, int(row)))
+            for row in order
+            if steerable.gain[row] > 0
+        ]
+
+    def strength(self, concept_id: str) -> FloatArray:
+        """What ranks a concept's items: the read-out; for a latent the activation itself, [N]."""
+        steerable = self.find(concept_id)
+        if steerable.labels is not None:
+            return steerable.gain
+        items, values = self.bundle.contents.item_codes.posting(int(concept_id.partition(":")[2]))
+        out = np.zeros(len(self.item_ids), np.float32)
+        out[items] = values
+        return out
+
+    def item_count(self, concept_id: str) -> int:
+        """Items that carry the label; for a latent, items that activate it."""
+        concept = self._by_id.get(concept_id)
+        return concept.items if concept is not None else bits.count(self.find(concept_id).readouts, len(self.item_ids))
+
+    def search(self, query: str = "", family: str = "", *, include_not_offered: bool = False) -> list[str]:
+        """Concept ids whose name, or whose strongest items' titles, contain the words; all when there are none.
+
+        The latents take part only when asked for by ``family='latent'``.
+        """
+        if family == LATENT_FAMILY:
+            ids = [f"{LATENT_FAMILY}:{latent}" for latent in range(self.latents)]
+        else:
+            ids = [c.id for c in self.concepts if family in {"", c.family} and (c.offered or include_not_offered)]
+        words = query.casefold().split()
+        if not words:
+            return ids
+        return [concept_id for concept_id in ids if self._matches(concept_id, words)]
+
+    def _matches(self, concept_id: str, words: list[str]) -> bool:
+        concept = self._by_id.get(concept_id)
+        text = [concept_id, concept.display_name if concept else ""]
+        if concept is None or concept.offered:
+            text += [self.titles[row] for row, _, _ in self.top_items(concept_id, 20)]
+        joined = " ".join(text).casefold()
+        return all(word in joined for word in words)
+
+    def _concept(self, concept: Concept) -> Steerable:
+        arrays, row = self.bundle.contents.arrays, concept.row
+        return Steerable(
+            id=concept.id,
+            gain=arrays.gains[row],
+            direction=arrays.direction[row],
+            effect=float(arrays.direction_effect[row]),
+            labels=arrays.label_bits[row],
+            readouts=arrays.readout_bits[row],
+            vectors=self.vectors,
+        )
+
+    def _make_latent(self, latent: int) -> Steerable:
+        items, values = self.bundle.contents.item_codes.posting(latent)
+        active = np.zeros(len(self.item_ids), np.bool_)
+        active[items] = True
+        gain = np.zeros(len(self.item_ids), np.float32)
+        gain[items] = np.clip(values / self._latent_scale[latent], 0, 1)
+        direction = np.zeros(self.latents, np.float32)
+        direction[latent] = 1
+        return Steerable(
+            id=f"{LATENT_FAMILY}:{latent}",
+            gain=gain,
+            direction=direction,
+            effect=float(self.bundle.contents.arrays.latent_effect[latent]),
+            labels=None,
+            readouts=np.packbits(active, bitorder="little"),
+            vectors=self.vectors,
+        )
+
+    def _unknown(self, concept_id: str, family: str) -> UnknownConcept:
+        concept = self._by_id.get(concept_id)
+        if concept is not None:
+            return UnknownConcept(
+                f"concept {concept_id!r} is not offered by this bundle: {concept.not_offered_reason}",
+                hint=f"Nearest: {_nearest(concept_id, self._named)}.",
+            )
+        if family == LATENT_FAMILY:
+            return UnknownConcept(
+                "unknown latent", found=repr(concept_id), expected=f"latent:0 to latent:{self.latents - 1}"
+            )
+        return UnknownConcept(
+            "unknown concept", found=repr(concept_id), hint=f"Nearest: {_nearest(concept_id, self._named)}."
+        )
+
+
+def _nearest(given: str, names: dict[str, object] | dict[str, Steerable] | dict[str, int]) -> str:
+    found = process.extract(given, names.keys(), scorer=fuzz.WRatio, limit=3)
+    return ", ".join(name for name, _, _ in found) or "none"

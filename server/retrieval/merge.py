@@ -1,0 +1,105 @@
+"""Exact steered top-k through posting lists: rank by ``base score + gain`` without scoring the whole catalogue.
+
+A promotion can only touch the items of its posting list; these are scored, every one. A demotion can only lower an
+item. So with the base list of length n in hand, an item that is neither in it nor in a posting list scores at most the
+last base score: once the k-th steered score is at least that, the list is final, and until then n doubles. On an exact
+index the result equals brute force (docs/decisions/005). Legend: N items, P posting list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from server import bits
+from server.retrieval.protocol import Retriever
+from server.types import FloatArray, IntArray, Ranking
+
+ScoreArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """One soft rule on the item channel: ``dose`` (negative: demotion) times the read-out of the item.
+
+    For a promotion ``posting`` [P] are the items it touches and ``posting_vectors`` [P, D'] their search vectors; a
+    demotion has neither.
+    """
+
+    dose: float
+    readout: Callable[[IntArray], ScoreArray]
+    posting: IntArray | None = None
+    posting_vectors: FloatArray | None = None
+
+
+def total_gain(gains: Sequence[Gain], items: IntArray) -> ScoreArray:
+    """What the rules add to each item's score, [len(items)]."""
+    total = np.zeros(len(items), np.float64)
+    for gain in gains:
+        total += gain.dose * gain.readout(items)
+    return total
+
+
+def steered_search(
+    retriever: Retriever,
+    query: FloatArray,
+    k: int,
+    gains: Sequence[Gain],
+    allowed: npt.NDArray[np.uint8] | None,
+    *,
+    base: Ranking | None = None,
+) -> Ranking:
+    """Top k of ``query . v + sum of gains``; ``base`` is the unsteered search of the same query, when it is at hand."""
+    items, scores = _promoted(query, k, gains, allowed)
+    n = len(base.items) if base is not None else 2 * k
+    exhausted = False
+    while True:
+        if base is None:
+            base = retriever.search(query, n, allowed)
+            exhausted = len(base.items) < n or n >= len(retriever)
+        fresh = ~np.isin(base.items, items)
+        base_items = base.items[fresh]
+        base_scores = base.scores[fresh].astype(np.float64) + total_gain(gains, base_items)
+        best = _best(np.concatenate([items, base_items]), np.concatenate([scores, base_scores]), k)
+        reached = len(best.items) == k and bool(best.scores[-1] >= base.scores[-1])
+        if reached or exhausted:
+            return best
+        n = max(2 * n, 2 * k)
+        base = None
+
+
+def _promoted(
+    query: FloatArray, k: int, gains: Sequence[Gain], allowed: npt.NDArray[np.uint8] | None
+) -> tuple[IntArray, ScoreArray]:
+    """Items of the posting lists with steered scores, at most k of each: no more of one can be in the answer."""
+    items: list[IntArray] = []
+    scores: list[ScoreArray] = []
+    for gain in gains:
+        if gain.posting is None or gain.posting_vectors is None:
+            continue
+        posting = gain.posting
+        value = (gain.posting_vectors @ query).astype(np.float64) + total_gain(gains, posting)
+        if allowed is not None:
+            passes = bits.has_each(allowed, posting)
+            posting, value = posting[passes], value[passes]
+        best = _best(posting, value, k)
+        items.append(best.items)
+        scores.append(best.scores.astype(np.float64))
+    if not items:
+        return np.empty(0, np.int64), np.empty(0, np.float64)
+    merged, first = np.unique(np.concatenate(items), return_index=True)
+    return merged, np.concatenate(scores)[first]
+
+
+def _best(items: IntArray, scores: ScoreArray, k: int) -> Ranking:
+    """The k best, by score, ties to the lower row."""
+    if len(items) > 4 * k:
+        top = np.argpartition(-scores, k)[:k]
+        # Everything tied with the k-th stays in, so that the tie rule decides and not the partition.
+        keep = scores >= scores[top].min()
+        items, scores = items[keep], scores[keep]
+    order = np.lexsort((items, -scores))[:k]
+    return Ranking(items[order], scores[order].astype(np.float32))
