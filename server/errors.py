@@ -12,7 +12,11 @@ The table to gRPC codes is in server.rpc.errors; a test proves it complete.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from bundle.errors import TillerError
+
+SHOWN_PROBLEMS = 100
 
 
 class SteeringError(TillerError):
@@ -49,5 +53,50 @@ class NotAllowed(SteeringError):
     """The server's settings do not allow it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault of a policy file. ``line`` is 1-based, 0 for the whole file; ``field`` is a path or empty."""
+
+    file: str
+    line: int
+    field: str
+    what: str
+    found: str | None = None
+    expected: str | None = None
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        """``file:line: field: what: found X, expected Y. Hint.``"""
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        head = ": ".join(part for part in (place, self.field, self.what) if part)
+        return TillerError(head, found=self.found, expected=self.expected, hint=self.hint).sentence()
+
+
 class PolicyError(SteeringError):
-    """A policy file is refused; ``what`` starts with file and line."""
+    """A policy folder is refused.
+
+    Args:
+        what: the folder, or the whole sentence where there are no single problems.
+        problems: every fault of every file, in the order of the files; the message shows the first 100.
+        found: what was there.
+        expected: what should have been there.
+        hint: what to do next.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        problems: tuple[Problem, ...] = (),
+        found: object = None,
+        expected: object = None,
+        hint: str | None = None,
+    ) -> None:
+        self.problems = problems
+        if problems:
+            count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+            lines = [f"{what}: {count}, no policy was loaded.", *map(str, problems[:SHOWN_PROBLEMS])]
+            if len(problems) > SHOWN_PROBLEMS:
+                lines.append(f"... and {len(problems) - SHOWN_PROBLEMS} more.")
+            what = "\n  ".join(lines)
+        super().__init__(what, field=problems[0].field if problems else "", found=found, expected=expected, hint=hint)

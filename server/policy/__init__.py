@@ -1,0 +1,36 @@
+"""Policies: files that a person writes and reviews, compiled once into plain data that a request can match.
+
+    document   YAML text -> plain data with lines
+    schema     what a file may say
+    diagnose   refusals as sentences, with the nearest valid key
+    policies   Policy, PolicySet.matching
+    load       folder -> PolicySet
+    resolve    the conflict rule: rules in any order -> Plan
+    check      warnings about a valid file: concepts a bundle lacks, attributes that look misspelt
+
+Knows neither gRPC nor Prometheus nor logs.
+"""
+
+from server.errors import PolicyError, Problem
+from server.policy.check import PolicyWarning, check_attributes, check_concepts
+from server.policy.load import load_policies, revision_of
+from server.policy.policies import NO_FOLDER, Policy, PolicySet
+from server.policy.resolve import resolve
+from server.policy.schema import PolicyEntry, PolicyFile, RuleEntry
+
+__all__ = [
+    "NO_FOLDER",
+    "Policy",
+    "PolicyEntry",
+    "PolicyError",
+    "PolicyFile",
+    "PolicySet",
+    "PolicyWarning",
+    "Problem",
+    "RuleEntry",
+    "check_attributes",
+    "check_concepts",
+    "load_policies",
+    "resolve",
+    "revision_of",
+]

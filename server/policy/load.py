@@ -1,0 +1,151 @@
+"""A folder of policy files -> PolicySet, or one PolicyError that lists every fault of every file.
+
+All files are read before the first is parsed, each up to a bound; hidden files (a Kubernetes mount keeps its own
+``..data`` there) and subfolders are not looked at; links are followed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from server.errors import PolicyError, Problem
+from server.policy.diagnose import problems_of
+from server.policy.document import Document, read_document
+from server.policy.policies import Policy, PolicySet
+from server.policy.schema import MAX_POLICIES, PolicyEntry, RuleEntry
+from server.types import Action, Channel, Membership, Rule
+
+MAX_FILE_BYTES = 256 * 1024
+MAX_FILES = 200
+SUFFIXES = (".yaml", ".yml")
+
+
+def load_policies(folder: Path | None) -> PolicySet:
+    """Read, check and compile the ``*.yaml`` and ``*.yml`` files of ``folder``; without a folder there are no policies.
+
+    Raises:
+        PolicyError: the folder is not there, or at least one file is refused; ``problems`` has every fault.
+    """
+    if folder is None:
+        return PolicySet()
+    contents, problems = _read(folder)
+    policies: list[Policy] = []
+    names: dict[str, tuple[str, int]] = {}
+    for file, content in contents.items():
+        document, faults = _parse(content, file)
+        if document is not None:
+            parsed, refused = problems_of(document, file)
+            faults += refused + _taken(document, file, names)
+            if parsed is not None:
+                policies += [_compile(e, document, file, i) for i, e in enumerate(parsed.policies)]
+        problems += sorted(faults, key=lambda fault: fault.line)
+    if len(names) > MAX_POLICIES:
+        most = f"at most {MAX_POLICIES} over all files"
+        problems.append(Problem("all files", 0, "policies", "too many", str(len(names)), most))
+    if problems:
+        raise PolicyError(str(folder), problems=tuple(problems))
+    return PolicySet(tuple(policies), revision_of(contents), str(folder))
+
+
+def revision_of(contents: dict[str, bytes]) -> str:
+    """First 12 hex digits of sha256 over (length, name, length, content) of every file by name.
+
+    A folder without policy files has "e3b0c44298fc", the digest of nothing.
+    """
+    digest = hashlib.sha256()
+    for name, content in sorted(contents.items()):
+        for part in (name.encode("utf-8", "surrogateescape"), content):
+            digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()[:12]
+
+
+def _read(folder: Path) -> tuple[dict[str, bytes], list[Problem]]:
+    try:
+        found = sorted(folder.iterdir(), key=lambda entry: entry.name)
+    except OSError as error:
+        hint = "Create it, or name another folder."
+        raise PolicyError(
+            f"policy folder {folder} cannot be read", found=error.strerror, expected="a folder", hint=hint
+        ) from error
+    files = [e for e in found if not e.name.startswith(".") and e.suffix.lower() in SUFFIXES and not e.is_dir()]
+    if len(files) > MAX_FILES:
+        raise PolicyError(
+            f"policy folder {folder} has too many files", found=len(files), expected=f"at most {MAX_FILES}"
+        )
+    contents: dict[str, bytes] = {}
+    problems: list[Problem] = []
+    for entry in files:
+        if entry.exists() and not entry.is_file():  # a pipe would block the start
+            problems.append(Problem(entry.name, 0, "", "not a regular file"))
+            continue
+        try:
+            with entry.open("rb") as stream:
+                content = stream.read(MAX_FILE_BYTES + 1)
+        except OSError as error:
+            problems.append(Problem(entry.name, 0, "", "cannot be read", error.strerror))
+            continue
+        if len(content) > MAX_FILE_BYTES:
+            hint = "Split it into several files."
+            problems.append(Problem(entry.name, 0, "", "too large", None, f"at most {MAX_FILE_BYTES} bytes", hint))
+            continue
+        contents[entry.name] = content
+    return contents, problems
+
+
+def _parse(content: bytes, file: str) -> tuple[Document | None, list[Problem]]:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        found = f"byte 0x{content[error.start]:02x}"
+        return None, [Problem(file, line, "", "not UTF-8", found, None, "Save the file as UTF-8.")]
+    return read_document(text, file)
+
+
+def _taken(document: Document, file: str, names: dict[str, tuple[str, int]]) -> list[Problem]:
+    """Names that an earlier policy has; read from the data, so that a file with other faults is checked as well."""
+    entries = document.data.get("policies") if isinstance(document.data, dict) else None
+    problems: list[Problem] = []
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if not isinstance(name, str):
+            continue
+        line = document.line(("policies", index, "name"))
+        other, at = names.setdefault(name, (file, line))
+        if (other, at) != (file, line):
+            field = f"policies[{index}].name"
+            hint = f"{other}:{at} has it already; a name is unique over the folder."
+            problems.append(Problem(file, line, field, "name taken", repr(name), None, hint))
+    return problems
+
+
+def _compile(entry: PolicyEntry, document: Document, file: str, index: int) -> Policy:
+    loc = ("policies", index)
+    return Policy(
+        name=entry.name,
+        owner=entry.owner,
+        description=entry.description,
+        enabled=entry.enabled,
+        shadow=entry.mode == "shadow",
+        priority=entry.priority,
+        when=tuple((name, frozenset(values)) for name, values in sorted((entry.when or {}).items())),
+        rules=tuple(_rule(rule, entry) for rule in entry.rules),
+        file=file,
+        line=document.line(loc),
+        rule_lines=tuple(document.line((*loc, "rules", place)) for place in range(len(entry.rules))),
+    )
+
+
+def _rule(rule: RuleEntry, policy: PolicyEntry) -> Rule:
+    action = Action(rule.action)
+    return Rule(
+        action=action,
+        concept=rule.concept,
+        strength=1.0 if action is Action.FILTER else rule.strength,
+        channel=Channel(rule.channel),
+        membership=Membership.DEFAULT if rule.membership is None else Membership(rule.membership),
+        source=f"policy:{policy.name}",
+        priority=policy.priority,
+        shadow=policy.mode == "shadow",
+    )

@@ -1,0 +1,188 @@
+"""What a policy file may say: frozen models that refuse every key they do not know.
+
+The wire and the file mean the same (protos/steering/v1/rules.proto): the same actions, channels, memberships and
+default strength. Only the file's form lives here; what a policy is at request time is server.policy.policies.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from bundle import CONCEPT_ID, LATENT_FAMILY
+from server.types import DEFAULT_STRENGTH
+
+MAX_PRIORITY = 1000
+MAX_RULES = 100
+MAX_VALUES = 1000
+MAX_POLICIES = 1000
+MAX_TEXT = 200
+MAX_DESCRIPTION = 2000
+POLICY_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+ATTRIBUTE = r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"
+# Kept free, so that a later version can give them a meaning without changing what a file of today says.
+RESERVED = frozenset({"time", "hours", "days", "dates", "from", "until", "timezone", "rollout", "percent"})
+_LATENT = re.compile(rf"{LATENT_FAMILY}:(0|[1-9][0-9]{{0,8}})")
+
+# What a refusal says it expected, by field; "*" is an item of a list or the value of an attribute.
+EXPECTED = {
+    "policies": f"a list of at most {MAX_POLICIES} policies",
+    "name": "lower-case letters, digits, '-' and '_', at most 64, such as kids-no-horror",
+    "owner": f"text of 1 to {MAX_TEXT} characters: a team or a person",
+    "description": f"text of at most {MAX_DESCRIPTION} characters",
+    "enabled": "true or false",
+    "mode": "enforce or shadow",
+    "priority": f"a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY}",
+    "when": "a mapping of request attributes, such as surface: kids",
+    "rules": f"a list of 1 to {MAX_RULES} rules",
+    "action": "filter, demote or promote",
+    "concept": "a concept such as genre:horror, or a latent such as latent:113",
+    "strength": "a number above 0 and at most 1",
+    "channel": "item or query",
+    "membership": "label, readout or either",
+    "*": f"text of 1 to {MAX_TEXT} characters",
+}
+
+
+def refusal(what: str, **more: Any) -> PydanticCustomError:
+    """A refusal with its own words; ``more``: ``expected``, ``hint``, ``at`` (path below the field)."""
+    return PydanticCustomError("policy", "{what}", {"what": what, **more})
+
+
+def _values(value: object) -> object:
+    """One text or a list of texts, each once."""
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list):
+        quote = f"Quote it: '{value}'." if isinstance(value, int | float) and not isinstance(value, bool) else None
+        raise refusal("wrong type", expected="text, or a list of texts", **({"hint": quote} if quote else {}))
+    seen: set[str] = set()
+    for index, item in enumerate(value):
+        if not isinstance(item, str):
+            continue
+        if item in seen:
+            raise refusal("value given twice", at=(index,), hint="Keep one of the two.")
+        seen.add(item)
+    return value
+
+
+def _attribute(name: str) -> str:
+    if name in RESERVED:
+        hint = "Time windows and rollouts do not exist in this version. Rename the attribute if you mean your own."
+        raise refusal("reserved attribute name", hint=hint)
+    return name
+
+
+Text = Annotated[str, Field(strict=True, min_length=1, max_length=MAX_TEXT)]
+Values = Annotated[tuple[Text, ...], BeforeValidator(_values), Field(min_length=1, max_length=MAX_VALUES)]
+Attribute = Annotated[str, Field(pattern=ATTRIBUTE), AfterValidator(_attribute)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class RuleEntry(_Frozen):
+    """One rule of a policy."""
+
+    action: Literal["filter", "demote", "promote"] = Field(description="what happens to the items of the concept")
+    concept: Annotated[str, Field(strict=True, pattern=CONCEPT_ID.pattern, max_length=MAX_TEXT)] = Field(
+        description="a concept of the bundle, or a latent"
+    )
+    strength: Annotated[float, Field(strict=True, gt=0, le=1)] = Field(
+        default=DEFAULT_STRENGTH, description="only for demote and promote; the unit is the user's own concept gap"
+    )
+    channel: Literal["item", "query"] = Field(
+        default="item", description="only for demote and promote: act on items' scores, or on the user's code"
+    )
+    membership: Literal["label", "readout", "either"] | None = Field(
+        default=None, description="only for filter: which items are members; left out, label (readout for a latent)"
+    )
+
+    @field_validator("concept")
+    @classmethod
+    def _latent_number(cls, concept: str) -> str:
+        if concept.startswith(f"{LATENT_FAMILY}:") and not _LATENT.fullmatch(concept):
+            raise refusal("not a latent", hint="A latent is named by its number: latent:113.")
+        return concept
+
+    @field_validator("strength", "channel", mode="before")
+    @classmethod
+    def _soft_only(cls, value: object, info: ValidationInfo) -> object:
+        if info.data.get("action") == "filter":
+            hint = "A filter lets no member through, whatever else is set. Remove the key, or demote."
+            raise refusal("not taken by a filter", expected="no such key", hint=hint)
+        return value
+
+    @field_validator("membership", mode="before")
+    @classmethod
+    def _filter_only(cls, value: object, info: ValidationInfo) -> object:
+        action = info.data.get("action")
+        if action in ("demote", "promote"):
+            hint = "A soft rule acts in proportion to the read-out. Remove the key, or filter."
+            raise refusal(f"not taken by a {action}", expected="no such key", hint=hint)
+        if value is None:
+            raise refusal("not a choice", expected=EXPECTED["membership"])
+        return value
+
+
+class PolicyEntry(_Frozen):
+    """One policy."""
+
+    name: Annotated[str, Field(strict=True, pattern=POLICY_NAME)] = Field(
+        description="unique over the folder; answers, metrics and logs call the policy's rules policy:NAME"
+    )
+    owner: Text = Field(description="who answers for it")
+    description: Annotated[str, Field(strict=True, max_length=MAX_DESCRIPTION)] = Field(
+        default="", description="what it is for"
+    )
+    enabled: Annotated[bool, Field(strict=True)] = Field(default=True, description="false: read and checked, not used")
+    mode: Literal["enforce", "shadow"] = Field(
+        default="enforce", description="shadow: its rules are reported with every answer and change nothing"
+    )
+    priority: Annotated[int, Field(strict=True, ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = Field(
+        default=0, description="among soft rules on one concept the highest wins; a request's own rules have 0"
+    )
+    when: Annotated[dict[Attribute, Values], Field(min_length=1)] | None = Field(
+        default=None, description="request attribute -> a value or list of values; all must match; left out: always"
+    )
+    rules: Annotated[tuple[RuleEntry, ...], Field(min_length=1, max_length=MAX_RULES)] = Field(
+        description="what the policy does; each concept once"
+    )
+
+    @field_validator("when", mode="before")
+    @classmethod
+    def _not_null(cls, when: object) -> object:
+        if when is None or when == {}:
+            raise refusal("no condition", expected=EXPECTED["when"], hint="Leave the key out to match every request.")
+        return when
+
+    @field_validator("rules")
+    @classmethod
+    def _concept_once(cls, rules: tuple[RuleEntry, ...]) -> tuple[RuleEntry, ...]:
+        first: dict[str, int] = {}
+        for index, rule in enumerate(rules):
+            other = first.setdefault(rule.concept, index)
+            if other == index:
+                continue
+            known = rules[other]
+            if {known.action, rule.action} == {"demote", "promote"}:
+                what, hint = "contradiction", "A policy cannot demote and promote one concept."
+            elif known.action == rule.action == "filter":
+                what, hint = "duplicate", "membership: either covers label and readout in one rule."
+            elif "filter" in (known.action, rule.action):
+                what, hint = "contradiction", "A filter leaves nothing of the concept to act on; keep one of the two."
+            else:
+                what, hint = "duplicate", f"Only the strongest {rule.action} of a concept acts; keep one of the two."
+            expected = f"each concept in one rule; {rule.concept!r} is in rules[{other}] already"
+            raise refusal(what, expected=expected, hint=hint, at=(index, "concept"))
+        return rules
+
+
+class PolicyFile(_Frozen):
+    """One file."""
+
+    policies: Annotated[tuple[PolicyEntry, ...], Field(max_length=MAX_POLICIES)] = Field(description="the policies")
