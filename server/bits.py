@@ -1,4 +1,7 @@
-"""Sets of items as packed bits, little bit order: byte ``row >> 3``, bit ``row & 7``. Legend: N items, B = ceil(N / 8)."""
+"""Sets of items as packed bits, little bit order: byte ``row >> 3``, bit ``row & 7``.
+
+Legend: N items, B = ceil(N / 8).
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -96,6 +97,11 @@ class Catalogue:
             return self._latent(int(value))
         raise self._unknown(concept_id, family)
 
+    @property
+    def named(self) -> Iterable[Steerable]:
+        """The offered concepts; not the latents."""
+        return self._named.values()
+
     def is_offered(self, concept_id: str) -> bool:
         """Whether ``find`` would succeed."""
         try:
@@ -179,7 +185,7 @@ class Catalogue:
         arrays, row = self.bundle.contents.arrays, concept.row
         return Steerable(
             id=concept.id,
-            gain=arrays.gains[row],
+            gain=np.asarray(arrays.gains[row]),  # a plain view: indexing a memmap costs several times more
             direction=arrays.direction[row],
             effect=float(arrays.direction_effect[row]),
             labels=arrays.label_bits[row],

@@ -1,0 +1,173 @@
+"""A request's way through the core: one snapshot, one plan, one list.
+
+validate -> user vector -> plan (request rules + matching policies) -> base list -> edits -> steered list -> explain
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from bundle import Bundle, dose, search_query
+from server import bits, edits, outcome
+from server.bits import BitArray
+from server.catalogue import Catalogue
+from server.encoder import Encoder
+from server.explain import explain
+from server.policy import PolicySet, resolve
+from server.retrieval import FlatRetriever, Retriever, steered_search
+from server.settings import Limits
+from server.types import Action, Answer, FloatArray, Plan, Query, Ranking, Rule
+from server.validate import validate
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An immutable snapshot of bundle and policies: whoever holds it is served by it from start to end (law 9)."""
+
+    catalogue: Catalogue
+    encoder: Encoder
+    retriever: Retriever
+    policies: PolicySet | None
+    limits: Limits
+
+    @classmethod
+    def open(cls, bundle: Bundle, policies: PolicySet | None = None, limits: Limits | None = None) -> Engine:
+        """Load what a bundle needs to be served: names, ONNX sessions, index."""
+        return cls(Catalogue(bundle), Encoder(bundle), FlatRetriever.open(bundle), policies, limits or Limits())
+
+    @property
+    def bundle_id(self) -> str:
+        """Which bundle answers."""
+        return self.catalogue.bundle.manifest.bundle_id
+
+    @property
+    def policy_revision(self) -> str:
+        """Which policies answer."""
+        return self.policies.revision if self.policies is not None else "none"
+
+    def recommend(self, query: Query) -> Answer:
+        """Answer one request.
+
+        Raises:
+            SteeringError: the request is refused; ``field`` says which part of it.
+        """
+        clock = _Clock()
+        validate(query, self.catalogue, self.limits)
+        x, q = self._user(query)
+        clock.lap("user")
+
+        plan = self._plan(query)
+        excluded, unknown = self._excluded(query.exclude)
+        allowed = self._allowed(plan, excluded)
+        soft = [rule for rule in plan.applied if rule.action is not Action.FILTER]
+        filtered = len(soft) < len(plan.applied)
+        clock.lap("plan")
+
+        depth = max(query.k, dose.depth(query.k)) if soft or query.explain else query.k
+        asker = edits.Asker(x, q, allowed, self.retriever.search(q, depth, allowed), query.k)
+        clock.lap("search")
+        made = edits.make_edits(soft, self.catalogue, self.encoder, asker)
+        moved = edits.displaced(q, made)
+        clock.lap("edit")
+        ranking = self._steered(asker, moved, made)
+        unsteered = asker.base
+        if filtered and (query.baseline or query.explain):
+            unsteered = self.retriever.search(q, depth, None if excluded is None else ~excluded)
+        clock.lap("search")
+
+        explanations = explain(ranking, q, unsteered, made, self.catalogue) if query.explain else ()
+        baseline = _head(unsteered, query.k) if query.baseline else None
+        items = len(self.retriever)
+        eligible = None
+        if len(ranking.items) < query.k:
+            eligible = items if allowed is None else bits.count(allowed, items)
+        answer = Answer(
+            ranking=ranking,
+            effects=outcome.effects(plan, made, ranking, baseline, self.catalogue),
+            bundle_id=self.bundle_id,
+            policy_revision=self.policy_revision,
+            timings=clock.laps,
+            baseline=baseline,
+            overlap=outcome.overlap(ranking, baseline),
+            explanations=explanations,
+            unknown_excluded=unknown,
+            eligible=eligible,
+            short_reason="" if eligible is None else outcome.why_short(plan, excluded, eligible, items, query.k),
+        )
+        clock.lap("explain")
+        return answer
+
+    def warm(self) -> None:
+        """Answer requests of real shape once, so that the first caller does not pay for first times."""
+        for concept in self.catalogue.named:
+            concept.posting_vectors  # noqa: B018 - fills the cache
+        x = np.asarray(self.catalogue.bundle.contents.item_vectors[0], np.float32)
+        k = min(10, self.limits.max_k)
+        offered = next((concept.id for concept in self.catalogue.named), "latent:0")
+        self.recommend(Query(k=k, embedding=x, explain=True, baseline=True))
+        for action in Action:
+            self.recommend(Query(k=k, embedding=x, rules=(Rule(action, offered),)))
+        code, scale = self.encoder.encode(x)
+        self.encoder.displacement(code, scale)
+
+    def _user(self, query: Query) -> tuple[FloatArray, FloatArray]:
+        """The user's embedding [D] (unit length for cosine) and the same as the index is asked, [D']."""
+        if query.user_id is not None:
+            x = self.catalogue.user_vector(query.user_id)
+        else:
+            x = np.ascontiguousarray(query.embedding, np.float32)
+        manifest = self.catalogue.bundle.manifest
+        q = search_query(x, has_bias=manifest.item_bias, metric=manifest.metric)
+        return (q if manifest.metric == "cosine" else x), q
+
+    def _plan(self, query: Query) -> Plan:
+        rules: Iterable[Rule] = query.rules
+        if self.policies is not None and query.use_policies:
+            rules = (*query.rules, *self.policies.matching(query.attributes))
+        return resolve(rules, self.catalogue.is_offered)
+
+    def _excluded(self, item_ids: tuple[str, ...]) -> tuple[BitArray | None, int]:
+        """The excluded items (None: none), and how many ids the catalogue does not have."""
+        if not item_ids:
+            return None, 0
+        known = [row for row in map(self.catalogue.item_rows.get, item_ids) if row is not None]
+        if not known:
+            return None, len(item_ids)
+        return bits.of_rows(np.array(known, np.int64), len(self.retriever)), len(item_ids) - len(known)
+
+    def _allowed(self, plan: Plan, excluded: BitArray | None) -> BitArray | None:
+        """Items that may be returned; None: all of them."""
+        forbidden = excluded
+        for rule in plan.applied:
+            if rule.action is Action.FILTER:
+                members = self.catalogue.find(rule.concept).members(rule.membership)
+                forbidden = members if forbidden is None else forbidden | members
+        return None if forbidden is None else ~forbidden
+
+    def _steered(self, asker: edits.Asker, moved: FloatArray, made: list[edits.Edit]) -> Ranking:
+        """The answer's list; with no edit it is the head of the base list, bit for bit (law 1)."""
+        if not made:
+            return _head(asker.base, asker.k)
+        base = asker.base if moved is asker.query else None
+        return steered_search(self.retriever, moved, asker.k, edits.gains(made, moved), asker.allowed, base=base)
+
+
+class _Clock:
+    """Seconds per stage; a stage visited twice adds up."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.laps[stage] = self.laps.get(stage, 0.0) + now - self._last
+        self._last = now
+
+
+def _head(ranking: Ranking, k: int) -> Ranking:
+    return ranking if len(ranking.items) <= k else Ranking(ranking.items[:k], ranking.scores[:k])
