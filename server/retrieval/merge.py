@@ -8,13 +8,14 @@ index the result equals brute force (docs/decisions/005). Legend: N items, P pos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from server import bits
+from server.bits import BitArray
 from server.retrieval.protocol import Retriever
 from server.types import FloatArray, IntArray, Ranking
 
@@ -23,23 +24,31 @@ ScoreArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """One soft rule on the item channel: ``dose`` (negative: demotion) times the read-out of the item.
+    """One soft rule on the item channel: ``dose * readout[v]`` is added to the score of item v.
 
-    For a promotion ``posting`` [P] are the items it touches and ``posting_vectors`` [P, D'] their search vectors; a
-    demotion has neither.
+    ``dose`` is negative for a demotion. ``readout`` [N]. A promotion touches only the items of ``posting`` [P], whose
+    unsteered scores for the query are ``posting_scores`` [P]; both are None for a demotion.
     """
 
     dose: float
-    readout: Callable[[IntArray], ScoreArray]
+    readout: FloatArray
     posting: IntArray | None = None
-    posting_vectors: FloatArray | None = None
+    posting_scores: FloatArray | None = None
+    floor: float = 0.0
+
+    def of(self, items: IntArray) -> ScoreArray:
+        """What the rule adds to each item's score, [len(items)]."""
+        values = self.readout[items].astype(np.float64)
+        if self.floor > 0:
+            values[values < self.floor] = 0
+        return self.dose * values
 
 
 def total_gain(gains: Sequence[Gain], items: IntArray) -> ScoreArray:
-    """What the rules add to each item's score, [len(items)]."""
+    """What all rules add to each item's score, [len(items)]."""
     total = np.zeros(len(items), np.float64)
     for gain in gains:
-        total += gain.dose * gain.readout(items)
+        total += gain.of(items)
     return total
 
 
@@ -48,12 +57,12 @@ def steered_search(
     query: FloatArray,
     k: int,
     gains: Sequence[Gain],
-    allowed: npt.NDArray[np.uint8] | None,
+    allowed: BitArray | None,
     *,
     base: Ranking | None = None,
 ) -> Ranking:
     """Top k of ``query . v + sum of gains``; ``base`` is the unsteered search of the same query, when it is at hand."""
-    items, scores = _promoted(query, k, gains, allowed)
+    items, scores = _promoted(k, gains, allowed)
     n = len(base.items) if base is not None else 2 * k
     exhausted = False
     while True:
@@ -63,29 +72,25 @@ def steered_search(
         fresh = ~np.isin(base.items, items)
         base_items = base.items[fresh]
         base_scores = base.scores[fresh].astype(np.float64) + total_gain(gains, base_items)
-        best = _best(np.concatenate([items, base_items]), np.concatenate([scores, base_scores]), k)
-        reached = len(best.items) == k and bool(best.scores[-1] >= base.scores[-1])
-        if reached or exhausted:
+        best = best_of(np.concatenate([items, base_items]), np.concatenate([scores, base_scores]), k)
+        if exhausted or (len(best.items) == k and best.scores[-1] >= base.scores[-1]):
             return best
         n = max(2 * n, 2 * k)
         base = None
 
 
-def _promoted(
-    query: FloatArray, k: int, gains: Sequence[Gain], allowed: npt.NDArray[np.uint8] | None
-) -> tuple[IntArray, ScoreArray]:
+def _promoted(k: int, gains: Sequence[Gain], allowed: BitArray | None) -> tuple[IntArray, ScoreArray]:
     """Items of the posting lists with steered scores, at most k of each: no more of one can be in the answer."""
     items: list[IntArray] = []
     scores: list[ScoreArray] = []
     for gain in gains:
-        if gain.posting is None or gain.posting_vectors is None:
+        if gain.posting is None or gain.posting_scores is None:
             continue
-        posting = gain.posting
-        value = (gain.posting_vectors @ query).astype(np.float64) + total_gain(gains, posting)
+        posting, base = gain.posting, gain.posting_scores
         if allowed is not None:
             passes = bits.has_each(allowed, posting)
-            posting, value = posting[passes], value[passes]
-        best = _best(posting, value, k)
+            posting, base = posting[passes], base[passes]
+        best = best_of(posting, base.astype(np.float64) + total_gain(gains, posting), k)
         items.append(best.items)
         scores.append(best.scores.astype(np.float64))
     if not items:
@@ -94,7 +99,7 @@ def _promoted(
     return merged, np.concatenate(scores)[first]
 
 
-def _best(items: IntArray, scores: ScoreArray, k: int) -> Ranking:
+def best_of(items: IntArray, scores: ScoreArray, k: int) -> Ranking:
     """The k best, by score, ties to the lower row."""
     if len(items) > 4 * k:
         top = np.argpartition(-scores, k)[:k]

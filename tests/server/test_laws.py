@@ -1,0 +1,155 @@
+"""The laws of the steering core, as properties over every kind of bundle, against brute force (docs/architecture.md)."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import faiss
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bundle import search_query
+from server.types import Action, Channel, Membership, Query, Rule
+from tests.server.worlds import KINDS, Oracle, engine
+from tests.world import NAMES
+
+CONCEPTS = [f"genre:{name.lower()}" for name in NAMES] + [f"latent:{n}" for n in (0, 3, 7, 20)]
+kinds = st.sampled_from(sorted(KINDS))
+
+
+@st.composite
+def rule_sets(draw: st.DrawFn, kind: str, *, soft_only: bool = False) -> tuple[Rule, ...]:
+    """Up to five rules a request may carry: each concept once."""
+    rules = []
+    for concept in draw(st.lists(st.sampled_from(CONCEPTS), unique=True, max_size=5)):
+        actions = [Action.DEMOTE, Action.PROMOTE] if soft_only else list(Action)
+        action = draw(st.sampled_from(actions))
+        if action is Action.FILTER:
+            choice = [Membership.DEFAULT, Membership.READOUT]
+            if not concept.startswith("latent:"):
+                choice += [Membership.LABEL, Membership.EITHER]
+            rules.append(Rule(action, concept, 1.0, membership=draw(st.sampled_from(choice))))
+            continue
+        movable = engine(kind).catalogue.find(concept).effect > 0
+        channel = draw(st.sampled_from(list(Channel) if movable else [Channel.ITEM]))
+        rules.append(Rule(action, concept, draw(st.floats(0.01, 1)), channel=channel))
+    return tuple(rules)
+
+
+@st.composite
+def queries(draw: st.DrawFn) -> tuple[str, Query]:
+    kind = draw(kinds)
+    contents = engine(kind).catalogue.bundle.contents
+    ids = contents.items["item_id"].to_pylist()
+    user = draw(st.sampled_from(contents.user_ids or [""]))
+    exclude = tuple(draw(st.lists(st.sampled_from(ids), unique=True, max_size=30)))
+    k = draw(st.one_of(st.integers(1, 30), st.just(len(ids)), st.just(len(ids) + 5)))
+    return kind, Query(k=k, user_id=user, rules=draw(rule_sets(kind)), exclude=exclude)
+
+
+@given(kinds, st.integers(0, 11), st.integers(1, 120), st.booleans())
+def test_law_1_identity(kind: str, user: int, k: int, zero: bool) -> None:
+    """No rule, or strength 0, gives the bit-same ids and scores as the bare index."""
+    core = engine(kind)
+    contents = core.catalogue.bundle.contents
+    index = faiss.read_index(str(core.catalogue.bundle.path / "index.faiss"))
+    assert contents.user_vectors is not None
+    q = search_query(
+        np.array(contents.user_vectors[user]), has_bias=contents.item_bias is not None, metric=contents.metric
+    )
+    k = min(k, index.ntotal)
+    scores, items = index.search(q[None], k)
+    off = tuple(Rule(Action.PROMOTE, concept, 0.0, channel=c) for concept, c in zip(CONCEPTS, Channel, strict=False))
+    answer = core.recommend(Query(k=k, user_id=f"u{user}", rules=off if zero else ()))
+    assert answer.ranking.items.tolist() == items[0].tolist()
+    assert answer.ranking.scores.tobytes() == scores[0].tobytes()
+
+
+@given(st.lists(queries(), min_size=2, max_size=8))
+@settings(max_examples=25)
+def test_law_2_batch_independence(batch: list[tuple[str, Query]]) -> None:
+    """A row's answer does not depend on concurrency: eight threads give the bits that one call gives."""
+    alone = [engine(kind).recommend(query).ranking for kind, query in batch]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda pair: engine(pair[0]).recommend(pair[1]).ranking, batch * 3))
+    for place, ranking in enumerate(together):
+        expected = alone[place % len(batch)]
+        assert ranking.items.tolist() == expected.items.tolist()
+        assert ranking.scores.tobytes() == expected.scores.tobytes()
+
+
+@given(queries())
+def test_laws_3_and_4_promise_and_completeness(case: tuple[str, Query]) -> None:
+    """No forbidden member; min(k, eligible) items, each once, none excluded; a short list says how many were eligible."""
+    kind, query = case
+    core = engine(kind)
+    oracle = Oracle(core.catalogue.bundle.contents)
+    _, allowed = oracle.scores(query, query.k)
+    answer = core.recommend(query)
+    items = answer.ranking.items.tolist()
+    assert all(allowed[row] for row in items)
+    assert len(items) == len(set(items)) == min(query.k, int(allowed.sum()))
+    if len(items) < query.k:
+        assert answer.eligible == allowed.sum()
+        assert answer.short_reason.startswith(f"{allowed.sum()} of {len(allowed)} items are eligible")
+    else:
+        assert answer.eligible is None
+
+
+@given(queries())
+@settings(max_examples=300)
+def test_law_5_exactness(case: tuple[str, Query]) -> None:
+    """Equal to brute force over the whole catalogue, in scores and, but for ties, in ids."""
+    kind, query = case
+    core = engine(kind)
+    steered, allowed = Oracle(core.catalogue.bundle.contents).scores(query, query.k)
+    ranking = core.recommend(query).ranking
+    best = np.sort(steered[allowed])[::-1][: query.k]
+    tolerance = 1e-5 * max(1.0, float(np.abs(steered).max()))
+    np.testing.assert_allclose(ranking.scores, best, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(steered[ranking.items], best, rtol=0, atol=tolerance)
+
+
+@given(queries())
+def test_law_7_additivity(case: tuple[str, Query]) -> None:
+    """An item's base score and contributions sum to its score."""
+    kind, query = case
+    answer = engine(kind).recommend(replace(query, explain=True))
+    assert len(answer.explanations) == len(answer.ranking.items)
+    for score, why in zip(answer.ranking.scores, answer.explanations, strict=True):
+        total = why.base_score + sum(part.value for part in why.contributions)
+        assert total == pytest.approx(float(score), abs=1e-5 * max(1.0, abs(float(score)), abs(why.base_score)))
+
+
+@given(queries(), st.randoms(use_true_random=False))
+def test_law_8_order(case: tuple[str, Query], random: object) -> None:
+    """Rules in any order give the same bits."""
+    kind, query = case
+    shuffled = list(query.rules)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    first = engine(kind).recommend(query).ranking
+    second = engine(kind).recommend(replace(query, rules=tuple(shuffled))).ranking
+    assert first.items.tolist() == second.items.tolist()
+    assert first.scores.tobytes() == second.scores.tobytes()
+
+
+@pytest.mark.parametrize("channel", list(Channel))
+@pytest.mark.parametrize("action", [Action.PROMOTE, Action.DEMOTE])
+def test_law_6_monotony(action: Action, channel: Channel) -> None:
+    """More strength never means less effect, on average over users."""
+    core = engine("dot")
+    members = core.catalogue.find("genre:western").members()
+    shares = []
+    for strength in (0.0, 0.25, 0.5, 0.75, 1.0):
+        total = 0.0
+        for user in range(12):
+            query = Query(k=10, user_id=f"u{user}", rules=(Rule(action, "genre:western", strength, channel),))
+            rows = core.recommend(query).ranking.items
+            total += float(np.unpackbits(members, bitorder="little")[rows].mean()) / 12
+        shares.append(total)
+    steps = np.diff(shares) if action is Action.PROMOTE else -np.diff(shares)
+    assert (steps >= -1e-9).all(), shares
+    assert abs(shares[-1] - shares[0]) > 0.05, shares
