@@ -228,5 +228,6 @@ class Catalogue:
 
 
 def _nearest(given: str, names: dict[str, object] | dict[str, Steerable] | dict[str, int]) -> str:
-    found = process.extract(given, names.keys(), scorer=fuzz.WRatio, limit=3)
-    return ", ".join(name for name, _, _ in found) or "none"
+    """The three nearest names at most, and only those about as near as the nearest."""
+    found = process.extract(given, names.keys(), scorer=fuzz.ratio, limit=3)
+    return ", ".join(name for name, score, _ in found if score >= found[0][1] - 10) or "none"

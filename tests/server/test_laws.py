@@ -1,4 +1,4 @@
-"""The laws of the steering core, as properties over every kind of bundle, against brute force (docs/architecture.md)."""
+"""The laws of the steering core, as properties over every kind of bundle, against brute force."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_law_2_batch_independence(batch: list[tuple[str, Query]]) -> None:
 
 @given(queries())
 def test_laws_3_and_4_promise_and_completeness(case: tuple[str, Query]) -> None:
-    """No forbidden member; min(k, eligible) items, each once, none excluded; a short list says how many were eligible."""
+    """No forbidden member; min(k, eligible) items, each once, none excluded; a short list says why."""
     kind, query = case
     core = engine(kind)
     oracle = Oracle(core.catalogue.bundle.contents)

@@ -64,13 +64,13 @@ def test_nothing_allowed_gives_an_empty_list(backend: str) -> None:
     seed=st.integers(0, 1000),
     k=st.integers(1, 12),
     doses=st.lists(st.floats(-20, 20), max_size=4),
-    density=st.floats(0.01, 1),
-    share=st.floats(0.05, 1),
+    shares=st.tuples(st.floats(0.01, 1), st.floats(0.05, 1)),
 )
 def test_merge_equals_brute_force(
-    backend: str, seed: int, k: int, doses: list[float], density: float, share: float
+    backend: str, seed: int, k: int, doses: list[float], shares: tuple[float, float]
 ) -> None:
     """Also for doses far beyond any unit, posting lists of any size, and masks that leave almost nothing."""
+    density, share = shares
     items = 120
     vectors = _vectors(seed, items)
     rng = np.random.default_rng(seed)
