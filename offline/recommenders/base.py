@@ -16,10 +16,10 @@ from offline.datasets.types import Embeddings, Interactions
 Progress = Callable[[int, int, Mapping[str, float]], None]
 """Called as ``progress(epoch, total, metrics)`` after every epoch, counted from 1."""
 
-ConfigT = TypeVar("ConfigT", bound=BaseModel, contravariant=True)
+ConfigT_contra = TypeVar("ConfigT_contra", bound=BaseModel, contravariant=True)
 
 
-class Recommender(Protocol[ConfigT]):
+class Recommender(Protocol[ConfigT_contra]):
     """Learns from interactions; the same interactions, configuration and seed give the same embeddings on the CPU."""
 
     name: str
@@ -29,7 +29,8 @@ class Recommender(Protocol[ConfigT]):
         interactions: Interactions,
         n_users: int,
         n_items: int,
-        config: ConfigT | None = None,
+        config: ConfigT_contra | None = None,
+        *,
         seed: int = 0,
         progress: Progress | None = None,
         device: str = "cpu",

@@ -100,6 +100,7 @@ class MatrixFactorization:
         n_users: int,
         n_items: int,
         config: MfConfig | None = None,
+        *,
         seed: int = 0,
         progress: Progress | None = None,
         device: str = "cpu",
@@ -136,7 +137,7 @@ class MatrixFactorization:
             for epoch in range(1, config.epochs + 1):
                 order = active[torch.randperm(len(active), generator=generator).to(place)]
                 total = 0.0
-                for batch in order.split(config.batch_users):
+                for batch in torch.split(order, config.batch_users):
                     p = users[batch]
                     logits = torch.addmm(bias, p, items.T)
                     loss, gradient = multinomial_gradient(logits, *histories.batch(batch))

@@ -1,7 +1,7 @@
 """Popularity: everybody gets the items that most users took. The floor that a recommender has to clear.
 
-As embeddings: ``item_bias = log(count + 1)``, where count is the number of distinct users of an item, and vectors of one
-dimension that carry nothing (``score(u, v) = 0 * 0 + b_v``).
+As embeddings: ``item_bias = log(count + 1)``, where count is the number of distinct users of an item, and vectors of
+one dimension that carry nothing (``score(u, v) = 0 * 0 + b_v``).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Popularity:
         n_users: int,
         n_items: int,
         config: PopularityConfig | None = None,  # noqa: ARG002  the contract's argument
+        *,
         seed: int = 0,  # noqa: ARG002  the contract's argument
         progress: Progress | None = None,
         device: str = "cpu",  # noqa: ARG002  the contract's argument

@@ -1,8 +1,8 @@
 """Two ways to hold out interactions: the end of each user's time, or random ones.
 
 ``temporal``: the last ``floor(share * n)`` interactions of each user by ``order`` are the test; the honest one, because
-a service predicts what comes next. ``leave_random``: ``count`` random interactions of each user (the protocol ``paper``).
-A user keeps at least one interaction for training. Ties in ``order`` keep the order of the rows.
+a service predicts what comes next. ``leave_random``: ``count`` random interactions of each user (the
+protocol ``paper``). A user keeps at least one interaction for training. Ties in ``order`` keep the order of the rows.
 """
 
 from __future__ import annotations

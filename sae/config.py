@@ -1,0 +1,121 @@
+"""Every number of an SAE training run, frozen; ``SaeConfig.for_data`` derives what depends on the embeddings."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+ActivationName = Literal["relu", "topk", "batchtopk"]
+Towers = Literal["shared", "untied"]
+PairSampling = Literal["interactions", "uniform", "mixed"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class StageConfig(_Frozen):
+    """One stage: how long, how fast, and the weight of every term of its loss (0 switches a term off)."""
+
+    steps: int = Field(ge=1, description="optimiser steps")
+    learning_rate: float = Field(gt=0, description="peak of the one-cycle schedule")
+    item_encoder_rate: float = Field(
+        default=1.0, ge=0, description="factor on the learning rate of the item encoder, once the towers are untied"
+    )
+    k_users: int = Field(ge=1, description="active latents per user (topk exactly, batchtopk on average; relu ignores)")
+    k_items: int = Field(ge=1, description="active latents per item, the same")
+    reconstruction: float = Field(default=1.0, ge=0, description="weight of the embedding reconstruction, both towers")
+    prediction_mse: float = Field(
+        default=0.0,
+        ge=0,
+        description="weight of the mean square score error over pairs, in units of the score variance",
+    )
+    prediction_listwise: float = Field(
+        default=0.0, ge=0, description="weight of the symmetric KL between the block's softmax lists"
+    )
+    l1: float = Field(default=0.0, ge=0, description="weight of the mean L1 norm of the codes")
+    kl_sparsity: float = Field(default=0.0, ge=0, description="weight of KL(kl_target || mean squashed activation)")
+    auxiliary: float = Field(default=0.0, ge=0, description="weight of the residual's reconstruction by dead latents")
+    unit_decoder: bool = Field(default=True, description="hold decoder rows at unit norm")
+    freeze_encoder_bias: bool = Field(default=False, description="keep b_enc and the input bias as they are")
+
+
+class SaeConfig(_Frozen):
+    """A training run: architecture, sampling, one or two stages.
+
+    ``towers = "shared"``: one SAE reads users and items, stage 1 only. ``"untied"``: from stage 1's weights each tower
+    goes on alone in stage 2, so that latents keep their meaning on both sides (docs/decisions/003).
+    """
+
+    latents: int = Field(ge=2, description="width L")
+    activation: ActivationName = Field(
+        default="topk", description="relu | topk | batchtopk (a threshold once exported)"
+    )
+    towers: Towers = Field(default="untied", description="shared | untied (two stages)")
+    normalise: bool = Field(default=True, description="read rows at unit norm, write them back at their own norm")
+    stage1: StageConfig = Field(description="shared weights: fixes what the latents mean")
+    stage2: StageConfig | None = Field(default=None, description="untied towers: fits the recommender's lists")
+    batch_users: int = Field(default=512, ge=1, description="users per step")
+    batch_items: int = Field(default=1024, ge=1, description="items per step")
+    pair_sampling: PairSampling = Field(
+        default="uniform",
+        description="source of a step's users and items: observed interactions, uniform, or half of each",
+    )
+    temperature: float = Field(
+        default=0.35, gt=0, description="of the list-wise softmax, in standard deviations of a user's scores"
+    )
+    renormalise_items: bool = Field(
+        default=False, description="in the prediction terms, bring reconstructed items to their original norm"
+    )
+    kl_target: float = Field(default=0.02, gt=0, lt=1, description="wanted mean squashed activation of a latent")
+    dead_after: int = Field(
+        default=200, ge=1, description="steps without any activation after which a latent counts dead"
+    )
+    report_every: int = Field(default=50, ge=1, description="steps between progress reports and history rows")
+    checkpoint_every: int = Field(default=250, ge=1, description="steps between checkpoints")
+    seed: int = Field(default=0, ge=0, description="of initialisation and of every batch")
+
+    @classmethod
+    def for_data(
+        cls, dim: int, n_items: int, n_users: int, *, activation: ActivationName = "topk", seed: int = 0
+    ) -> Self:
+        """The default recipe for embeddings of size ``dim``: two stages, widths and sparsity from the data's size.
+
+        ``latents = 4 dim``, but at least 16 and at most a quarter of the rows to learn from, in multiples of 8;
+        an item keeps about ``dim / 8`` latents (2 to 32) and a user twice as many. ``relu`` gets an L1 penalty, without
+        which it is not sparse. Measured in docs/decisions/003.
+        """
+        rows = n_items + n_users
+        latents = max(16, min(4 * dim, rows // 4) // 8 * 8)
+        k_items = min(max(2, round(dim / 8)), 32, latents // 4)
+        k_users = min(2 * k_items, latents // 2)
+        l1 = 0.01 if activation == "relu" else 0.0
+        return cls(
+            latents=latents,
+            activation=activation,
+            towers="untied",
+            stage1=StageConfig(steps=3000, learning_rate=3e-3, k_users=k_items, k_items=k_items, l1=l1),
+            stage2=StageConfig(
+                steps=1500,
+                learning_rate=1e-2,
+                item_encoder_rate=0.5,
+                k_users=k_users,
+                k_items=k_items,
+                reconstruction=0.1,
+                prediction_listwise=1.0,
+                l1=l1 / 10,
+                unit_decoder=False,
+                freeze_encoder_bias=True,
+            ),
+            seed=seed,
+        )
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> Self:
+        if (self.towers == "untied") != (self.stage2 is not None):
+            raise ValueError("towers: untied needs a stage2, shared takes none")
+        for stage in (self.stage1, self.stage2):
+            if stage is not None and max(stage.k_users, stage.k_items) > self.latents:
+                raise ValueError(f"k_users and k_items must not exceed latents = {self.latents}")
+        return self

@@ -1,0 +1,153 @@
+"""The embeddings an SAE is trained on: checked, scaled, on the training device.
+
+Legend: N items, U users, D embedding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from bundle import Metric
+from bundle.errors import TrainingError
+from sae.autoencoder import input_scale
+from sae.config import SaeConfig
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Side:
+    """Rows of one tower at their input scale [., D], the scales [., 1], their mean and mean squared distance to it."""
+
+    rows: Tensor
+    scale: Tensor
+    centre: Tensor
+    variance: float
+
+    @classmethod
+    def of(cls, array: FloatArray, *, normalise: bool, device: torch.device) -> Side:
+        """Zero rows stay zero."""
+        raw = torch.as_tensor(np.ascontiguousarray(array, np.float32), device=device)
+        scale = input_scale(raw, normalise=normalise)
+        rows = raw / scale
+        centre = rows.mean(0)
+        variance = float((rows - centre).square().sum(1).mean())
+        return cls(rows, scale, centre, variance)
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Both towers' rows with what the scorer needs; ``fingerprint`` names exactly this data."""
+
+    users: Side
+    items: Side
+    raw_users: Tensor
+    raw_items: Tensor
+    bias: Tensor | None
+    pairs: tuple[IntArray, IntArray] | None
+    fingerprint: str
+
+    @classmethod
+    def of(
+        cls,
+        items: FloatArray,
+        users: FloatArray,
+        *,
+        item_bias: FloatArray | None,
+        metric: Metric,
+        pairs: tuple[npt.ArrayLike, npt.ArrayLike] | None,
+        config: SaeConfig,
+        device: torch.device,
+    ) -> TrainingRows:
+        """Raise TrainingError where the arrays do not fit each other or there is nothing to learn."""
+        _check_vectors("items", items)
+        _check_vectors("users", users)
+        if items.shape[1] != users.shape[1]:
+            raise TrainingError(
+                "embeddings: size", found=f"{users.shape[1]} for users", expected=f"{items.shape[1]} as for items"
+            )
+        if item_bias is not None:
+            if metric != "dot":
+                raise TrainingError("item bias", found=f"with metric {metric}", expected="only with metric dot")
+            if item_bias.shape != (len(items),) or not np.isfinite(item_bias).all():
+                raise TrainingError(
+                    "item bias", found=f"shape {item_bias.shape}", expected=f"{len(items)} finite numbers"
+                )
+        known = None if pairs is None else _check_pairs(pairs, len(users), len(items))
+        if config.pair_sampling != "uniform" and known is None:
+            raise TrainingError(
+                f"pair_sampling {config.pair_sampling}",
+                found="no interactions",
+                expected="pairs of user and item rows",
+                hint="Pass interactions, or use pair_sampling = uniform.",
+            )
+        sides = [Side.of(array, normalise=config.normalise, device=device) for array in (users, items)]
+        for name, side in zip(("users", "items"), sides, strict=True):
+            if not side.variance > 0:
+                raise TrainingError(
+                    f"{name}: embeddings",
+                    found="all rows equal",
+                    expected="rows that differ",
+                    hint="Check the export of the recommender.",
+                )
+        bias = (
+            None if item_bias is None else torch.as_tensor(np.ascontiguousarray(item_bias, np.float32), device=device)
+        )
+        return cls(
+            users=sides[0],
+            items=sides[1],
+            raw_users=sides[0].rows * sides[0].scale,
+            raw_items=sides[1].rows * sides[1].scale,
+            bias=bias,
+            pairs=known,
+            fingerprint=_fingerprint(
+                items, users, item_bias, metric, known if config.pair_sampling != "uniform" else None
+            ),
+        )
+
+
+def _check_vectors(name: str, array: FloatArray) -> None:
+    if array.ndim != 2 or len(array) < 2 or array.shape[1] < 2:
+        raise TrainingError(
+            f"{name}: embeddings", found=f"shape {array.shape}", expected="at least 2 rows of at least 2 numbers"
+        )
+    finite = np.isfinite(array).all(1)
+    if not finite.all():
+        raise TrainingError(f"{name}: row {int(np.argmin(finite))}", found="NaN or infinity", expected="finite numbers")
+
+
+def _check_pairs(pairs: tuple[npt.ArrayLike, npt.ArrayLike], n_users: int, n_items: int) -> tuple[IntArray, IntArray]:
+    user, item = (np.asarray(part, np.int64) for part in pairs)
+    if user.shape != item.shape or user.ndim != 1 or not len(user):
+        raise TrainingError(
+            "pairs", found=f"{user.shape} users, {item.shape} items", expected="two rows of one length, not empty"
+        )
+    for name, rows, count in (("user", user, n_users), ("item", item, n_items)):
+        if rows.min() < 0 or rows.max() >= count:
+            raise TrainingError(
+                f"pairs: {name} rows", found=f"{rows.min()} to {rows.max()}", expected=f"0 to {count - 1}"
+            )
+    return user, item
+
+
+def _fingerprint(
+    items: FloatArray,
+    users: FloatArray,
+    bias: FloatArray | None,
+    metric: Metric,
+    pairs: tuple[IntArray, IntArray] | None,
+) -> str:
+    digest = hashlib.sha256(metric.encode())
+    for array in (items, users, bias, *(pairs or ())):
+        if array is not None:
+            digest.update(str((array.shape, array.dtype)).encode())
+            digest.update(np.ascontiguousarray(array).data)
+        digest.update(b"|")
+    return digest.hexdigest()

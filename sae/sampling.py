@@ -1,0 +1,63 @@
+"""Which users and items make a training step; a function of (seed, stage, step), so a resumed run draws the same.
+
+A step has ``batch_users`` users and ``batch_items`` items (all of them where there are fewer). ``uniform``: without
+replacement. ``interactions``: from observed pairs, so active users and popular items come as often as they act, and
+pair j = (users[j], items[j]) is an observed one. ``mixed``: the first half from interactions, the rest uniform.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sae.config import PairSampling
+
+IntArray = npt.NDArray[np.int64]
+
+
+class Draw(NamedTuple):
+    """Row numbers of one step."""
+
+    users: IntArray
+    items: IntArray
+
+
+class Sampler:
+    """Draws steps."""
+
+    def __init__(
+        self,
+        n_users: int,
+        n_items: int,
+        batch_users: int,
+        batch_items: int,
+        *,
+        pairs: tuple[IntArray, IntArray] | None,
+        kind: PairSampling,
+        seed: int,
+    ) -> None:
+        self.counts = (n_users, n_items)
+        self.sizes = (min(batch_users, n_users), min(batch_items, n_items))
+        self.pairs = pairs
+        self.observed = {"uniform": 0.0, "mixed": 0.5, "interactions": 1.0}[kind]
+        self.seed = seed
+
+    def draw(self, stage: int, step: int) -> Draw:
+        """Rows of one step of one stage."""
+        rng = np.random.default_rng([self.seed, stage, step])
+        if self.pairs is None or self.observed == 0:
+            users, items = (self._uniform(rng, side, size) for side, size in enumerate(self.sizes))
+            return Draw(users, items)
+        taken = [round(self.observed * size) for size in self.sizes]
+        rows = rng.integers(0, len(self.pairs[0]), max(taken))
+        parts = [
+            np.concatenate([self.pairs[side][rows[: taken[side]]], self._uniform(rng, side, size - taken[side])])
+            for side, size in enumerate(self.sizes)
+        ]
+        return Draw(parts[0], parts[1])
+
+    def _uniform(self, rng: np.random.Generator, side: int, size: int) -> IntArray:
+        drawn: IntArray = rng.choice(self.counts[side], size, replace=False)
+        return drawn
