@@ -12,7 +12,7 @@ from server.errors import Problem
 from server.policy.document import SHOWN, Document, Loc, path
 from server.policy.schema import ATTRIBUTE, EXPECTED, MAX_VALUES, PolicyEntry, PolicyFile, RuleEntry
 
-NEAR = 65.0  # of 100, rapidfuzz ratio: one or two slips in a word of these lengths
+NEAR = 70.0  # of 100, rapidfuzz ratio: one or two slips in a word of these lengths
 _CHOICES = {"action": ("filter", "demote", "promote"), "channel": ("item", "query"), "mode": ("enforce", "shadow")}
 _CHOICES["membership"] = ("label", "readout", "either")
 _LEVELS: dict[str, type[BaseModel]] = {"policies": PolicyEntry, "rules": RuleEntry}
@@ -23,7 +23,6 @@ _WHAT = {
     "string_pattern_mismatch": "not a valid name",
     "string_too_short": "empty",
     "string_too_long": "too long",
-    "too_short": "empty",
     "too_long": "too many",
     "greater_than": "out of range",
     "greater_than_equal": "out of range",
@@ -69,6 +68,8 @@ def _problem(document: Document, file: str, fault: Any) -> Problem:
     is_key = fault["loc"][-1:] == ("[key]",)
     loc: Loc = fault["loc"][:-1] if is_key else fault["loc"]
     loc = (*loc, *context.get("at", ()))
+    if loc[-1:] == (0,) and loc not in document.lines:
+        loc = loc[:-1]  # a single text, which the schema sees as a list of one
     value = _value(document.data, loc, fault["input"])
     found: str | None = None if kind == "missing" else show(loc[-1] if is_key or kind == "extra_forbidden" else value)
     what = context.get("what") or _WHAT.get(kind, "wrong type")
@@ -86,7 +87,7 @@ def _problem(document: Document, file: str, fault: Any) -> Problem:
 
 
 def _value(data: Any, loc: Loc, default: object) -> object:
-    """What stands at ``loc``; a single text where the schema sees a list of one is that text."""
+    """What stands at ``loc``; ``default`` where nothing does."""
     for part in loc:
         inside = isinstance(data, dict) and part in data
         inside = inside or (isinstance(data, list) and isinstance(part, int) and part < len(data))
@@ -105,7 +106,7 @@ def _keys(loc: Loc) -> tuple[str, str | None]:
 
 def _expected(loc: Loc, kind: str) -> str:
     if "when" in loc and len(loc) - loc.index("when") > 1:
-        return f"a list of 1 to {MAX_VALUES} texts" if kind in ("too_short", "too_long") else EXPECTED["*"]
+        return f"a list of 1 to {MAX_VALUES} texts" if kind == "too_long" else EXPECTED["*"]
     if not loc:
         return "a mapping with the key policies"
     if isinstance(loc[-1], int):

@@ -69,8 +69,11 @@ def read_document(text: str, file: str) -> tuple[Document | None, list[Problem]]
         data = reader.document(YAML(typ="safe", pure=True).parse(text))
     except _Unreadable as fault:
         return None, [*reader.problems, fault.problem]
-    except (YAMLError, ValueError, OverflowError) as error:  # the latter two: chr() on an escape such as "\\UFFFFFFFF"
+    except YAMLError as error:
         return None, [*reader.problems, _syntax(error, text, file)]
+    except (ValueError, OverflowError):  # chr() inside ruamel's scanner; it knows no line
+        what = "not valid YAML: an escape such as \\UFFFFFFFF names no character"
+        return None, [*reader.problems, Problem(file, 0, "", what)]
     return Document(data, reader.lines), reader.problems
 
 
@@ -101,7 +104,9 @@ class _Reader:
     def document(self, events: Iterator[Any]) -> object:
         first = _after(events, StreamStartEvent)
         if isinstance(first, StreamEndEvent):
-            raise self._stop(None, (), "empty file", expected="policies: followed by a list", hint="Delete the file.")
+            raise self._stop(
+                None, (), "empty file", expected="'policies:' and a list", hint="Delete it if it is not needed."
+            )
         if isinstance(first, DocumentStartEvent) and (first.version or first.tags):
             raise self._stop(first, (), "a %YAML or %TAG directive", expected="plain YAML 1.2", hint="Remove it.")
         root = next(events)

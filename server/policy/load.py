@@ -31,7 +31,7 @@ def load_policies(folder: Path | None) -> PolicySet:
         return PolicySet()
     contents, problems = _read(folder)
     policies: list[Policy] = []
-    names: dict[str, tuple[str, int]] = {}
+    names: dict[str, tuple[str, int, int]] = {}
     for file, content in contents.items():
         document, faults = _parse(content, file)
         if document is not None:
@@ -103,7 +103,7 @@ def _parse(content: bytes, file: str) -> tuple[Document | None, list[Problem]]:
     return read_document(text, file)
 
 
-def _taken(document: Document, file: str, names: dict[str, tuple[str, int]]) -> list[Problem]:
+def _taken(document: Document, file: str, names: dict[str, tuple[str, int, int]]) -> list[Problem]:
     """Names that an earlier policy has; read from the data, so that a file with other faults is checked as well."""
     entries = document.data.get("policies") if isinstance(document.data, dict) else None
     problems: list[Problem] = []
@@ -112,8 +112,8 @@ def _taken(document: Document, file: str, names: dict[str, tuple[str, int]]) -> 
         if not isinstance(name, str):
             continue
         line = document.line(("policies", index, "name"))
-        other, at = names.setdefault(name, (file, line))
-        if (other, at) != (file, line):
+        other, at, place = names.setdefault(name, (file, line, index))
+        if (other, place) != (file, index):
             field = f"policies[{index}].name"
             hint = f"{other}:{at} has it already; a name is unique over the folder."
             problems.append(Problem(file, line, field, "name taken", repr(name), None, hint))

@@ -35,13 +35,13 @@ def resolve(rules: Iterable[Rule], is_offered: Callable[[str], bool]) -> Plan:
         is_offered: whether the bundle can steer a concept or latent. A policy may name one that it cannot.
 
     Returns:
-        Every different rule once: applied ones first (filters, demotes, promotes; then priority, concept), then
-        overridden, off, shadow and unknown ones, each with one sentence why.
+        Every different rule once: applied ones first (filters, demotes, promotes; in each higher priority first, then
+        by concept), then those that are off, overridden, shadow and unknown, each with one sentence why.
     """
     given = set(rules)
     if not given:
         return _NOTHING
-    field_of = _Standing()
+    standing = _Standing()
     considered: list[Considered] = []
     waiting: list[Rule] = []
     for rule in given:
@@ -52,9 +52,9 @@ def resolve(rules: Iterable[Rule], is_offered: Callable[[str], bool]) -> Plan:
         else:
             waiting.append(rule)
             if not rule.shadow:
-                field_of.add(rule)
+                standing.add(rule)
     for rule in waiting:
-        why = field_of.overrides(rule)
+        why = standing.overrides(rule)
         if rule.shadow:
             considered.append(Considered(rule, Status.SHADOW, f"would be overridden: {why}" if why else "would apply"))
         else:

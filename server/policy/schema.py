@@ -59,12 +59,14 @@ def _values(value: object) -> object:
     if not isinstance(value, list):
         quote = f"Quote it: '{value}'." if isinstance(value, int | float) and not isinstance(value, bool) else None
         raise refusal("wrong type", expected="text, or a list of texts", **({"hint": quote} if quote else {}))
+    if not value:
+        raise refusal("empty", expected=f"a list of 1 to {MAX_VALUES} texts")
     seen: set[str] = set()
     for index, item in enumerate(value):
         if not isinstance(item, str):
             continue
         if item in seen:
-            raise refusal("value given twice", at=(index,), hint="Keep one of the two.")
+            raise refusal("value given twice", at=(index,), expected="each value once")
         seen.add(item)
     return value
 
@@ -76,8 +78,15 @@ def _attribute(name: str) -> str:
     return name
 
 
+def _some(value: object) -> object:
+    """At least one; checked before the items, because pydantic calls a list empty whose items it refused."""
+    if value == []:
+        raise refusal("empty")
+    return value
+
+
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=MAX_TEXT)]
-Values = Annotated[tuple[Text, ...], BeforeValidator(_values), Field(min_length=1, max_length=MAX_VALUES)]
+Values = Annotated[tuple[Text, ...], BeforeValidator(_values), Field(max_length=MAX_VALUES)]
 Attribute = Annotated[str, Field(pattern=ATTRIBUTE), AfterValidator(_attribute)]
 
 
@@ -146,10 +155,10 @@ class PolicyEntry(_Frozen):
     priority: Annotated[int, Field(strict=True, ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = Field(
         default=0, description="among soft rules on one concept the highest wins; a request's own rules have 0"
     )
-    when: Annotated[dict[Attribute, Values], Field(min_length=1)] | None = Field(
+    when: dict[Attribute, Values] | None = Field(
         default=None, description="request attribute -> a value or list of values; all must match; left out: always"
     )
-    rules: Annotated[tuple[RuleEntry, ...], Field(min_length=1, max_length=MAX_RULES)] = Field(
+    rules: Annotated[tuple[RuleEntry, ...], BeforeValidator(_some), Field(max_length=MAX_RULES)] = Field(
         description="what the policy does; each concept once"
     )
 
