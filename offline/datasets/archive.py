@@ -58,7 +58,8 @@ class Archive:
         if self.path.is_dir():
             return {"source": self.path.name, "md5": None}
         with self.path.open("rb") as file:
-            return {"source": self.path.name, "md5": hashlib.file_digest(file, "md5").hexdigest()}
+            digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+        return {"source": self.path.name, "md5": digest.hexdigest()}
 
 
 def open_archive(path: Path, dataset: str) -> Archive:

@@ -87,11 +87,13 @@ def _dataset(archive: Archive, ratings: dict[str, IntArray], movies: _Movies) ->
     rated, item = np.unique(ratings["item"], return_inverse=True)
     unknown = [int(key) for key in rated if int(key) not in movies]
     if unknown:
-        table = archive.where("movies.dat" if "movies.dat" in archive.members else "u.item")
+        ratings_file, movies_file = (
+            ("ratings.dat", "movies.dat") if archive.dataset == "ml-1m" else ("u.data", "u.item")
+        )
         raise DataError(
-            f"{archive.path.name}: rated movies that {table} does not have",
+            f"{archive.where(ratings_file)}: movies without a row in {movies_file}",
             found=f"{len(unknown):,} ({', '.join(map(str, unknown[:5]))}{', ...' if len(unknown) > 5 else ''})",
-            expected="every rated movie in it",
+            expected="a row for every rated movie",
             hint="The archive is incomplete: get it again.",
         )
     titles, genres = zip(*(movies[int(key)] for key in rated), strict=True)
