@@ -4,10 +4,12 @@ Raw doses, norms and score deviations mean something else for every user; a gap 
 (docs/decisions/005). With ``s(r)`` the user's r-th best score, ``m(r)`` the r-th best among the concept's members,
 ``k`` the list length and ``gap = s(10) - s(100)``:
 
-    up   = clip(s(k/2) - m(k/2), 0.25 gap, 12 gap)      promote 1: the (k/2)-th best member reaches rank k/2
-    down = clip(m(1) - s(2k),    0.25 gap, 12 gap)      demote 1: the best member falls below rank 2k
+    up   = clip(s(k/2) - m(k/2), 0.25 gap, 12 gap)      one unit up: the (k/2)-th best member reaches rank k/2
+    down = clip(m(1) - s(2k),    0.25 gap, 12 gap)      one unit down: the best member falls below rank 2k
 
-Ranks are 1-based and stop at the end of the list. Until a bundle is calibrated the dose is ``strength x unit``.
+Ranks are 1-based and stop at the end of the list. The dose of a rule is ``curve(strength) x unit``. Until a bundle is
+calibrated the curve is the same for every concept, ``2 s`` up and ``2 s^2`` down, chosen on ML-1M so that strength 0.5
+is about half: half of the list promoted, half of the exposure left demoted (docs/decisions/005 has the table).
 """
 
 from __future__ import annotations
@@ -20,12 +22,25 @@ MEMBER_READOUT = 0.5
 
 LOWER, UPPER = 0.25, 12.0
 
+STEEPEST = 2.0
+"""Units at strength 1 until a bundle is calibrated."""
+
 ScoreArray = npt.NDArray[np.floating]
 
 
 def depth(k: int) -> int:
     """How many of the best base scores the units need."""
     return max(2 * k, 100)
+
+
+def promote_dose(strength: float, unit: float) -> float:
+    """Score units added to a full member (read-out 1) by a promotion of the given strength in [0, 1]."""
+    return STEEPEST * strength * unit
+
+
+def demote_dose(strength: float, unit: float) -> float:
+    """Score units taken from a full member by a demotion of the given strength in [0, 1]; positive."""
+    return STEEPEST * strength * strength * unit
 
 
 def _at(scores: ScoreArray, rank: int) -> float:
@@ -39,7 +54,7 @@ def gap(best: ScoreArray) -> float:
 
 
 def promote_unit(best: ScoreArray, members_best: ScoreArray, k: int) -> float:
-    """Dose of promote 1. ``best``: the user's scores, descending; ``members_best``: the members', descending."""
+    """One unit up. ``best``: the user's scores, descending; ``members_best``: the members', descending."""
     if not len(members_best):
         return 0.0
     half = max(1, k // 2)
@@ -48,7 +63,7 @@ def promote_unit(best: ScoreArray, members_best: ScoreArray, k: int) -> float:
 
 
 def demote_unit(best: ScoreArray, best_member: float | None, k: int) -> float:
-    """Dose of demote 1. ``best_member``: ``m(1)``, or None when no member is among ``best`` (the unit is its floor)."""
+    """One unit down. ``best_member``: ``m(1)``, or None when no member is among ``best`` (the unit is its floor)."""
     width = gap(best)
     if best_member is None:
         return LOWER * width

@@ -54,8 +54,7 @@ def make_edits(rules: Sequence[Rule], catalogue: Catalogue, encoder: Encoder, as
     scale: FloatArray | None = None
     for rule in rules:
         steerable = catalogue.find(rule.concept)
-        amount = rule.strength * unit(rule.action, steerable, asker)
-        signed = amount if rule.action is Action.PROMOTE else -amount
+        signed = signed_dose(rule, steerable, asker)
         if rule.channel is Channel.ITEM:
             edits.append(Edit(rule, steerable, signed))
         elif steerable.effect > 0:
@@ -69,14 +68,15 @@ def make_edits(rules: Sequence[Rule], catalogue: Catalogue, encoder: Encoder, as
     return edits
 
 
-def unit(action: Action, steerable: Steerable, asker: Asker) -> float:
-    """The dose of strength 1, in score units; see bundle.dose."""
+def signed_dose(rule: Rule, steerable: Steerable, asker: Asker) -> float:
+    """The rule's dose for this user in score units, negative for a demotion; see bundle.dose."""
     base, k = asker.base, asker.k
     if not len(base.items):
         return 0.0
-    if action is Action.DEMOTE:
+    if rule.action is Action.DEMOTE:
         members = np.flatnonzero(steerable.gain[base.items] >= dose.MEMBER_READOUT)
-        return dose.demote_unit(base.scores, float(base.scores[members[0]]) if len(members) else None, k)
+        best = float(base.scores[members[0]]) if len(members) else None
+        return -dose.demote_dose(rule.strength, dose.demote_unit(base.scores, best, k))
     inside = steerable.posting_gain >= dose.MEMBER_READOUT
     if asker.allowed is not None:
         inside &= bits.has_each(asker.allowed, steerable.posting)
@@ -84,7 +84,7 @@ def unit(action: Action, steerable: Steerable, asker: Asker) -> float:
     half = max(1, k // 2)
     if len(scores) > half:
         scores = np.partition(scores, len(scores) - half)[-half:]
-    return dose.promote_unit(base.scores, np.sort(scores)[::-1], k)
+    return dose.promote_dose(rule.strength, dose.promote_unit(base.scores, np.sort(scores)[::-1], k))
 
 
 def displaced(query: FloatArray, edits: Sequence[Edit]) -> FloatArray:

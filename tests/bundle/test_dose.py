@@ -21,7 +21,7 @@ def test_a_flat_list_still_has_a_gap() -> None:
     assert dose.gap(np.zeros(3)) == 1e-6
 
 
-def test_promote_one_brings_the_half_kth_member_to_half_k() -> None:
+def test_one_unit_up_brings_the_half_kth_member_to_half_k() -> None:
     members = np.array([50.0, 40.0, 30.0, 20.0, 10.0, 0.0])
     # k = 10: s(5) = 95, m(5) = 10, so 85.
     assert dose.promote_unit(SCORES, members, 10) == 85
@@ -37,11 +37,16 @@ def test_promote_is_clipped_at_both_ends() -> None:
     assert dose.promote_unit(SCORES, np.empty(0), 10) == 0
 
 
-def test_demote_one_takes_the_best_member_below_twice_k() -> None:
+def test_one_unit_down_takes_the_best_member_below_twice_k() -> None:
     # k = 10: m(1) = 97, s(20) = 80, so 17, which the floor of a quarter gap (22.5) lifts; k = 30: s(60) = 40, so 57.
     assert dose.demote_unit(SCORES, 97.0, 10) == 22.5
     assert dose.demote_unit(SCORES, 97.0, 30) == 57
     assert dose.demote_unit(SCORES, None, 10) == 22.5
+
+
+def test_the_uncalibrated_curves() -> None:
+    assert [dose.promote_dose(s, 10.0) for s in (0, 0.25, 0.5, 1)] == [0, 5, 10, 20]
+    assert [dose.demote_dose(s, 10.0) for s in (0, 0.25, 0.5, 1)] == [0, 1.25, 5, 20]
 
 
 def test_depth_covers_every_rank_the_units_read() -> None:

@@ -103,14 +103,14 @@ def test_a_filter_of_everything_is_answered_with_nothing() -> None:
 
 
 def test_a_rules_dose_has_its_sign_and_size() -> None:
-    """Hand-worked in test_dose; here: the answer reports the dose it used, and half the strength is half the dose."""
+    """Units are hand-worked in test_dose; here: the answer reports the dose, and half the strength is a quarter of it."""
     core = engine("dot")
     doses = []
     for strength in (1.0, 0.5):
         rules = (Rule(Action.DEMOTE, "genre:comedy", strength),)
         doses.append(core.recommend(Query(k=10, user_id="u0", rules=rules)).effects[0].dose)
     assert doses[0] < 0
-    assert doses[0] == pytest.approx(2 * doses[1])
+    assert doses[0] == pytest.approx(4 * doses[1])
 
 
 def test_an_explanation_names_base_rank_and_concepts() -> None:

@@ -84,9 +84,9 @@ class Oracle:
             gain = self.gain(rule.concept)
             inside = np.sort(base[allowed & (gain >= dose.MEMBER_READOUT)])[::-1]
             if rule.action is Action.PROMOTE:
-                amount = rule.strength * dose.promote_unit(ranked, inside, k)
+                amount = 2 * rule.strength * dose.promote_unit(ranked, inside, k)
             else:
-                amount = -rule.strength * dose.demote_unit(ranked, inside[0] if len(inside) else None, k)
+                amount = -2 * rule.strength**2 * dose.demote_unit(ranked, inside[0] if len(inside) else None, k)
             if rule.channel is Channel.ITEM:
                 steered += amount * (np.where(gain >= 0.1, gain, 0) if amount > 0 else gain)
             else:
