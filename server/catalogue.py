@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from rapidfuzz import fuzz, process
 
-from bundle import LATENT_FAMILY, Bundle, Concept, search_vectors
+from bundle import LATENT_FAMILY, Bundle, Concept, dose, search_vectors
 from server import bits
 from server.bits import BitArray
 from server.errors import UnknownConcept, UnknownUser
@@ -43,8 +43,14 @@ class Steerable:
 
     @cached_property
     def posting(self) -> IntArray:
-        """Items a promotion can touch, ascending, [P]."""
-        return np.flatnonzero(self.gain >= POSTING_FLOOR)
+        """Items a promotion can touch, strongest first, [P]: the members by read-out are a prefix."""
+        touched = np.flatnonzero(self.gain >= POSTING_FLOOR)
+        return touched[np.argsort(-self.gain[touched], kind="stable")]
+
+    @cached_property
+    def core(self) -> int:
+        """How many items of the posting list count as members when a dose is measured (bundle.dose)."""
+        return int((self.posting_gain >= dose.MEMBER_READOUT).sum())
 
     @cached_property
     def posting_vectors(self) -> FloatArray:

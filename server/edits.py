@@ -17,7 +17,7 @@ from server import bits
 from server.bits import BitArray
 from server.catalogue import POSTING_FLOOR, Catalogue, Steerable
 from server.encoder import Encoder
-from server.retrieval import Gain
+from server.retrieval import Gain, Posting
 from server.types import Action, Channel, FloatArray, Ranking, Rule
 
 
@@ -39,12 +39,16 @@ class Asker:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A soft rule with its dose in score units (negative: demotion), and on the query channel its displacement [D]."""
+    """A soft rule with its dose in score units (negative: demotion), and on the query channel its displacement [D].
+
+    ``posting_scores`` [P]: the unsteered scores of a promotion's posting list, which its dose was measured on.
+    """
 
     rule: Rule
     steerable: Steerable
     dose: float
     displacement: FloatArray | None = None
+    posting_scores: FloatArray | None = None
     note: str = ""
 
 
@@ -54,9 +58,10 @@ def make_edits(rules: Sequence[Rule], catalogue: Catalogue, encoder: Encoder, as
     scale: FloatArray | None = None
     for rule in rules:
         steerable = catalogue.find(rule.concept)
-        signed = signed_dose(rule, steerable, asker)
+        scores = steerable.posting_vectors @ asker.query if rule.action is Action.PROMOTE else None
+        signed = signed_dose(rule, steerable, asker, scores)
         if rule.channel is Channel.ITEM:
-            edits.append(Edit(rule, steerable, signed))
+            edits.append(Edit(rule, steerable, signed, posting_scores=scores))
         elif steerable.effect > 0:
             if scale is None:
                 _, scale = encoder.encode(asker.x)
@@ -64,23 +69,22 @@ def make_edits(rules: Sequence[Rule], catalogue: Catalogue, encoder: Encoder, as
             edits.append(Edit(rule, steerable, signed, encoder.displacement(step * steerable.direction, scale)))
         else:
             note = f"the query channel cannot move {rule.concept} in this bundle; use the item channel"
-            edits.append(Edit(rule, steerable, 0.0, np.zeros_like(asker.x), note))
+            edits.append(Edit(rule, steerable, 0.0, np.zeros_like(asker.x), note=note))
     return edits
 
 
-def signed_dose(rule: Rule, steerable: Steerable, asker: Asker) -> float:
+def signed_dose(rule: Rule, steerable: Steerable, asker: Asker, scores: FloatArray | None) -> float:
     """The rule's dose for this user in score units, negative for a demotion; see bundle.dose."""
     base, k = asker.base, asker.k
     if not len(base.items):
         return 0.0
-    if rule.action is Action.DEMOTE:
+    if scores is None:
         members = np.flatnonzero(steerable.gain[base.items] >= dose.MEMBER_READOUT)
         best = float(base.scores[members[0]]) if len(members) else None
         return -dose.demote_dose(rule.strength, dose.demote_unit(base.scores, best, k))
-    inside = steerable.posting_gain >= dose.MEMBER_READOUT
+    scores = scores[: steerable.core]
     if asker.allowed is not None:
-        inside &= bits.has_each(asker.allowed, steerable.posting)
-    scores = (steerable.posting_vectors @ asker.query)[inside]
+        scores = scores[bits.has_each(asker.allowed, steerable.posting[: steerable.core])]
     half = max(1, k // 2)
     if len(scores) > half:
         scores = np.partition(scores, len(scores) - half)[-half:]
@@ -102,16 +106,17 @@ def displaced(query: FloatArray, edits: Sequence[Edit]) -> FloatArray:
     return moved
 
 
-def gains(edits: Sequence[Edit], query: FloatArray) -> list[Gain]:
-    """The item channel's edits, for the exact merge."""
+def gains(edits: Sequence[Edit], moved: FloatArray, asker: Asker) -> list[Gain]:
+    """The item channel's edits, for the exact merge; ``moved`` [D'] is the query they add to."""
     out: list[Gain] = []
     for edit in edits:
         if edit.displacement is not None:
             continue
         steerable = edit.steerable
-        if edit.dose > 0:
-            scores = steerable.posting_vectors @ query
-            out.append(Gain(edit.dose, steerable.gain, steerable.posting, scores, floor=POSTING_FLOOR))
-        else:
+        if edit.posting_scores is None:
             out.append(Gain(edit.dose, steerable.gain))
+            continue
+        scores = edit.posting_scores if moved is asker.query else steerable.posting_vectors @ moved
+        posting = Posting(steerable.posting, steerable.posting_gain, scores)
+        out.append(Gain(edit.dose, steerable.gain, posting, floor=POSTING_FLOOR))
     return out

@@ -37,7 +37,7 @@ def _value(edit: Edit, row: int, vector: np.ndarray[tuple[int], np.dtype[np.floa
     if edit.displacement is not None:
         return float(vector[: len(edit.displacement)] @ edit.displacement)
     readout = float(edit.steerable.gain[row])
-    return edit.dose * readout if edit.dose <= 0 or readout >= POSTING_FLOOR else 0.0
+    return edit.dose * readout if edit.posting_scores is None or readout >= POSTING_FLOOR else 0.0
 
 
 def _concepts(row: int, catalogue: Catalogue) -> tuple[tuple[str, float, bool], ...]:

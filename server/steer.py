@@ -153,7 +153,7 @@ class Engine:
         if not made:
             return _head(asker.base, asker.k)
         base = asker.base if moved is asker.query else None
-        return steered_search(self.retriever, moved, asker.k, edits.gains(made, moved), asker.allowed, base=base)
+        return steered_search(self.retriever, moved, asker.k, edits.gains(made, moved, asker), asker.allowed, base=base)
 
 
 class _Clock:

@@ -23,17 +23,24 @@ ScoreArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
+class Posting:
+    """The items a promotion can touch: rows, read-outs and unsteered scores for the query; each [P], in one order."""
+
+    items: IntArray
+    readout: FloatArray
+    scores: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class Gain:
     """One soft rule on the item channel: ``dose * readout[v]`` is added to the score of item v.
 
-    ``dose`` is negative for a demotion. ``readout`` [N]. A promotion touches only the items of ``posting`` [P], whose
-    unsteered scores for the query are ``posting_scores`` [P]; both are None for a demotion.
+    ``dose`` is negative for a demotion, which has no ``posting``. ``readout`` [N]; below ``floor`` it adds nothing.
     """
 
     dose: float
     readout: FloatArray
-    posting: IntArray | None = None
-    posting_scores: FloatArray | None = None
+    posting: Posting | None = None
     floor: float = 0.0
 
     def of(self, items: IntArray) -> ScoreArray:
@@ -84,13 +91,17 @@ def _promoted(k: int, gains: Sequence[Gain], allowed: BitArray | None) -> tuple[
     items: list[IntArray] = []
     scores: list[ScoreArray] = []
     for gain in gains:
-        if gain.posting is None or gain.posting_scores is None:
+        if gain.posting is None:
             continue
-        posting, base = gain.posting, gain.posting_scores
+        posting = gain.posting.items
+        value = gain.posting.scores + gain.dose * gain.posting.readout.astype(np.float64)
         if allowed is not None:
             passes = bits.has_each(allowed, posting)
-            posting, base = posting[passes], base[passes]
-        best = best_of(posting, base.astype(np.float64) + total_gain(gains, posting), k)
+            posting, value = posting[passes], value[passes]
+        for other in gains:
+            if other is not gain:
+                value += other.of(posting)
+        best = best_of(posting, value, k)
         items.append(best.items)
         scores.append(best.scores.astype(np.float64))
     if not items:

@@ -16,7 +16,9 @@ def test_a_concept_is_its_row_of_the_bundle() -> None:
     contents = catalogue.bundle.contents
     western = catalogue.find("genre:western")
     np.testing.assert_array_equal(western.gain, contents.arrays.gains[3])
-    np.testing.assert_array_equal(western.posting, np.flatnonzero(contents.arrays.gains[3] >= 0.1))
+    np.testing.assert_array_equal(np.sort(western.posting), np.flatnonzero(contents.arrays.gains[3] >= 0.1))
+    assert (np.diff(western.posting_gain) <= 0).all()
+    assert western.core == (contents.arrays.gains[3] >= 0.5).sum()
     np.testing.assert_array_equal(western.posting_vectors, contents.item_vectors[western.posting])
     label, readout = (western.members(m) for m in (Membership.LABEL, Membership.READOUT))
     np.testing.assert_array_equal(western.members(), label)

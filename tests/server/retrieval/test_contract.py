@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server import bits
-from server.retrieval import FlatRetriever, Gain, Retriever, steered_search
+from server.retrieval import FlatRetriever, Gain, Posting, Retriever, steered_search
 from server.types import FloatArray
 
 
@@ -81,7 +81,7 @@ def test_merge_equals_brute_force(
         readout = (rng.random(items) * (rng.random(items) < density)).astype(np.float32)
         if amount > 0:
             posting = np.flatnonzero(readout >= 0.1)
-            gains.append(Gain(amount, readout, posting, vectors[posting] @ query, floor=0.1))
+            gains.append(Gain(amount, readout, Posting(posting, readout[posting], vectors[posting] @ query), floor=0.1))
             steered += amount * np.where(readout >= 0.1, readout, 0)
         else:
             gains.append(Gain(amount, readout))
