@@ -95,7 +95,7 @@ def _read(folder: Path) -> tuple[dict[str, bytes], list[Problem]]:
 
 def _parse(content: bytes, file: str) -> tuple[Document | None, list[Problem]]:
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         found = f"byte 0x{content[error.start]:02x}"

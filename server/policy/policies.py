@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -49,7 +50,9 @@ class PolicySet:
     _by_value: _Index = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Index each enabled policy under its first condition, so that matching looks only at candidates."""
+        """Index each enabled policy under its rarest condition, so that matching looks only at few candidates."""
+        enabled = [policy for policy in self.policies if policy.enabled]
+        common = Counter((name, value) for policy in enabled for name, values in policy.when for value in values)
         always: list[int] = []
         index: _Index = {}
         for place, policy in enumerate(self.policies):
@@ -58,7 +61,7 @@ class PolicySet:
             if not policy.when:
                 always.append(place)
                 continue
-            name, values = policy.when[0]
+            name, values = min(policy.when, key=lambda pair: max(common[pair[0], value] for value in pair[1]))
             for value in values:
                 under = index.setdefault(name, {})
                 under[value] = (*under.get(value, ()), place)

@@ -88,7 +88,7 @@ class _Standing:
         if lead is not None and lead.priority > rule.priority:
             return f"{lead.source} has priority {lead.priority}, this rule {rule.priority}"
         best = self.strongest.get((rule.concept, rule.action))
-        if best is None or best.priority < rule.priority or _rank(best) >= _rank(rule):
+        if best is None or _rank(best) >= _rank(rule):
             return ""
         stronger = "stronger" if best.strength > rule.strength else "equally strong"
         return f"the {stronger} {rule.action} of {best.source} takes its place"
