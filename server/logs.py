@@ -1,0 +1,44 @@
+"""Structured logs: one JSON object per line, built without touching any global logging state."""
+
+from __future__ import annotations
+
+import logging
+from typing import TextIO
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+
+class _Lines:
+    """Writes whole lines; once the reader is gone it stays silent, because no call may fail for its log line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._gone = False
+
+    def msg(self, message: str) -> None:
+        if self._gone:
+            return
+        try:
+            self._stream.write(message + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):  # ValueError: the stream was closed
+            self._gone = True
+
+    debug = info = warning = error = msg
+
+
+def make_logger(stream: TextIO, level: str) -> FilteringBoundLogger:
+    """A logger that writes JSON lines of ``level`` and above to ``stream``, with UTC times."""
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        _Lines(stream),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        context_class=dict,
+    )
+    return logger.bind()

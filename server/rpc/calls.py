@@ -1,0 +1,118 @@
+"""Around every method: a request id, a count, the time, a log line, and refusals turned into statuses."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+import time
+from asyncio import CancelledError
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import grpc
+import structlog
+from grpc.aio import ServicerContext
+
+from server.errors import InvalidRequest, SteeringError
+from server.rpc.errors import code_of, status_of
+from server.types import Answer
+
+REQUEST_ID_HEADER = "x-request-id"
+LONGEST_ID = 128
+
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
+
+
+class Observer(Protocol):
+    """What the edge tells whoever counts; server.telemetry is one, and is not imported here."""
+
+    def started(self, method: str) -> None:
+        """A call came in."""
+
+    def finished(self, method: str, code: str, seconds: float) -> None:
+        """It was answered, refused or given up."""
+
+    def answered(self, answer: Answer) -> None:
+        """What Recommend answered; with the baseline where the answer has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """What every service needs to report its calls."""
+
+    observer: Observer
+    log: structlog.typing.FilteringBoundLogger
+
+
+class Servicer(Protocol):
+    """A service whose methods are ``unary``."""
+
+    _calls: Calls
+
+
+def unary(method: str) -> Callable[[Callable[[Any, _Request, str], Awaitable[_Response]]], Any]:
+    """Make ``async def method(self, request, request_id) -> response`` a gRPC method that reports itself.
+
+    A SteeringError becomes its status (server.rpc.errors); anything else is logged with its traceback and becomes
+    INTERNAL, with the request id and nothing else.
+    """
+
+    def wrap(handle: Callable[[Any, _Request, str], Awaitable[_Response]]) -> Any:
+        @functools.wraps(handle)
+        async def call(self: Servicer, request: _Request, context: ServicerContext[_Request, _Response]) -> _Response:
+            calls, started = self._calls, time.perf_counter()
+            calls.observer.started(method)
+            code, request_id = grpc.StatusCode.CANCELLED, ""
+            try:
+                request_id = _request_id(request, context)
+                response = await handle(self, request, request_id)
+                code = grpc.StatusCode.OK
+                return response
+            except CancelledError:  # the caller left, or its deadline passed
+                raise
+            except Exception as error:
+                code, request_id = code_of(error), request_id or secrets.token_hex(8)
+                _report(calls, method, request_id, error)
+                refusal = status_of(error, request_id)
+            finally:
+                seconds = time.perf_counter() - started
+                calls.observer.finished(method, code.name, seconds)
+                calls.log.debug("call", method=method, code=code.name, request_id=request_id, seconds=round(seconds, 6))
+            await context.abort_with_status(refusal)  # type: ignore[attr-defined] # the stubs are older
+            raise AssertionError("abort_with_status returned")
+
+        return call
+
+    return wrap
+
+
+def _report(calls: Calls, method: str, request_id: str, error: Exception) -> None:
+    if isinstance(error, SteeringError):
+        calls.log.info(
+            "refused", method=method, code=code_of(error).name, request_id=request_id, field=error.field,
+            message=error.sentence(),
+        )  # fmt: skip
+    else:
+        calls.log.error("internal error", method=method, request_id=request_id, exc_info=error)
+
+
+def _request_id(request: object, context: ServicerContext[Any, Any]) -> str:
+    """The request's own id, else the proxy's header, else a new one."""
+    given: str = getattr(request, "request_id", "")
+    if given:
+        if not _is_id(given):
+            raise InvalidRequest(
+                "request_id", field="request_id", found=f"{len(given)} characters",
+                expected=f"at most {LONGEST_ID} printable ASCII characters",
+            )  # fmt: skip
+        return given
+    for key, value in context.invocation_metadata() or ():
+        if key == REQUEST_ID_HEADER and isinstance(value, str) and _is_id(value):
+            return value
+    return secrets.token_hex(8)
+
+
+def _is_id(text: str) -> bool:
+    return 0 < len(text) <= LONGEST_ID and text.isascii() and text.isprintable()

@@ -1,0 +1,209 @@
+"""Messages to the core's types and back. What the wire can say and the core cannot mean is refused here.
+
+Everything that needs the bundle (ids, lengths, ranges, pairs of rules) is the core's to judge: server.validate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import numpy as np
+
+from protos.steering.v1 import recommend_pb2 as pb
+from protos.steering.v1 import rules_pb2
+from server.catalogue import Catalogue
+from server.errors import InvalidRequest
+from server.types import (
+    DEFAULT_STRENGTH,
+    Action,
+    Answer,
+    Channel,
+    Effect,
+    Explanation,
+    Membership,
+    Query,
+    Ranking,
+    Rule,
+    Status,
+)
+
+MAX_ID_LENGTH = 500
+"""Characters of a user id or concept; what is longer is a mistake, and would not fit into an error's metadata."""
+
+ACTIONS = {
+    rules_pb2.ACTION_FILTER: Action.FILTER,
+    rules_pb2.ACTION_DEMOTE: Action.DEMOTE,
+    rules_pb2.ACTION_PROMOTE: Action.PROMOTE,
+}
+CHANNELS = {
+    rules_pb2.CHANNEL_UNSPECIFIED: Channel.ITEM,
+    rules_pb2.CHANNEL_ITEM: Channel.ITEM,
+    rules_pb2.CHANNEL_QUERY: Channel.QUERY,
+}
+MEMBERSHIPS = {
+    rules_pb2.MEMBERSHIP_UNSPECIFIED: Membership.DEFAULT,
+    rules_pb2.MEMBERSHIP_LABEL: Membership.LABEL,
+    rules_pb2.MEMBERSHIP_READOUT: Membership.READOUT,
+    rules_pb2.MEMBERSHIP_EITHER: Membership.EITHER,
+}
+STATUSES = {
+    pb.RULE_STATUS_APPLIED: Status.APPLIED,
+    pb.RULE_STATUS_OFF: Status.OFF,
+    pb.RULE_STATUS_OVERRIDDEN: Status.OVERRIDDEN,
+    pb.RULE_STATUS_SHADOW: Status.SHADOW,
+    pb.RULE_STATUS_UNKNOWN_CONCEPT: Status.UNKNOWN_CONCEPT,
+}
+
+# The way back; of two numbers that mean the same the named one (the later) is sent.
+ACTION_NUMBERS = {action: number for number, action in ACTIONS.items()}
+CHANNEL_NUMBERS = {channel: number for number, channel in CHANNELS.items()}
+MEMBERSHIP_NUMBERS = {membership: number for number, membership in MEMBERSHIPS.items()}
+STATUS_NUMBERS = {status: number for number, status in STATUSES.items()}
+
+_E = TypeVar("_E", bound=StrEnum)
+
+
+def to_query(request: pb.RecommendRequest) -> Query:
+    """The request as the core takes it.
+
+    Raises:
+        InvalidRequest: a choice this server does not know, or a key that the rule's action does not take.
+    """
+    user_id = embedding = None
+    match request.WhichOneof("user"):
+        case "user_id":
+            user_id = request.user_id
+            _check_length(user_id, "user_id")
+        case "embedding":
+            embedding = np.array(request.embedding.values, np.float32)
+    return Query(
+        k=request.k,
+        user_id=user_id,
+        embedding=embedding,
+        rules=tuple(to_rule(rule, f"rules[{place}]") for place, rule in enumerate(request.rules)),
+        exclude=tuple(request.exclude_item_ids),
+        attributes=dict(request.attributes),
+        use_policies=not request.ignore_policies,
+        explain=request.explain,
+        baseline=request.include_baseline,
+    )
+
+
+def to_rule(rule: rules_pb2.Rule, path: str) -> Rule:
+    """One rule of a request; ``path`` is where it stands, for the refusal."""
+    action = _choice(rule.action, ACTIONS, f"{path}.action")
+    _check_length(rule.concept, f"{path}.concept")
+    if action is Action.FILTER:
+        hint = "A filter lets no member through, so it takes neither strength nor channel. Leave it out, or DEMOTE."
+        if rule.HasField("strength"):
+            raise InvalidRequest(
+                f"{path}.strength", field=f"{path}.strength", found=rule.strength, expected="unset", hint=hint
+            )
+        if rule.channel != rules_pb2.CHANNEL_UNSPECIFIED:
+            raise InvalidRequest(
+                f"{path}.channel", field=f"{path}.channel", found=_name(rules_pb2.Channel, rule.channel),
+                expected="unset", hint=hint,
+            )  # fmt: skip
+        membership = _choice(rule.membership, MEMBERSHIPS, f"{path}.membership")
+        return Rule(action, rule.concept, strength=1.0, membership=membership)
+    if rule.membership != rules_pb2.MEMBERSHIP_UNSPECIFIED:
+        raise InvalidRequest(
+            f"{path}.membership", field=f"{path}.membership", found=_name(rules_pb2.Membership, rule.membership),
+            expected="unset", hint=f"A {action.value} acts in proportion to the read-out. Leave it out, or FILTER.",
+        )  # fmt: skip
+    channel = _choice(rule.channel, CHANNELS, f"{path}.channel")
+    strength = rule.strength if rule.HasField("strength") else DEFAULT_STRENGTH
+    return Rule(action, rule.concept, strength=strength, channel=channel)
+
+
+def to_response(answer: Answer, query: Query, catalogue: Catalogue, request_id: str) -> pb.RecommendResponse:
+    """The answer as a message; baseline, overlap and shares only where the request asked for the baseline."""
+    response = pb.RecommendResponse(
+        request_id=request_id,
+        items=_items(answer.ranking, answer.explanations, catalogue),
+        rules=[_outcome(effect, shares=query.baseline) for effect in answer.effects],
+        bundle_id=answer.bundle_id,
+        policy_revision=answer.policy_revision,
+        unknown_excluded=answer.unknown_excluded,
+    )
+    if query.baseline and answer.baseline is not None:
+        response.baseline.extend(_items(answer.baseline, (), catalogue))
+        response.overlap = 0.0 if answer.overlap is None else answer.overlap
+    if answer.eligible is not None:
+        response.shortfall.CopyFrom(pb.Shortfall(eligible=answer.eligible, reason=answer.short_reason))
+    return response
+
+
+def to_rule_message(rule: Rule) -> rules_pb2.Rule:
+    """A rule as the answer shows it: only the keys that its action takes."""
+    number = ACTION_NUMBERS[rule.action]
+    if rule.action is Action.FILTER:
+        return rules_pb2.Rule(action=number, concept=rule.concept, membership=MEMBERSHIP_NUMBERS[rule.membership])
+    return rules_pb2.Rule(
+        action=number, concept=rule.concept, strength=rule.strength, channel=CHANNEL_NUMBERS[rule.channel]
+    )
+
+
+def _items(ranking: Ranking, explanations: tuple[Explanation, ...], catalogue: Catalogue) -> list[pb.ScoredItem]:
+    ids, titles = catalogue.item_ids, catalogue.titles
+    rows, scores = ranking.items.tolist(), ranking.scores.tolist()
+    if not explanations:
+        return [
+            pb.ScoredItem(item_id=ids[row], score=score, title=titles[row])
+            for row, score in zip(rows, scores, strict=True)
+        ]
+    return [
+        pb.ScoredItem(item_id=ids[row], score=score, title=titles[row], explanation=_explanation(why))
+        for row, score, why in zip(rows, scores, explanations, strict=True)
+    ]
+
+
+def _explanation(why: Explanation) -> pb.ItemExplanation:
+    parts = [
+        pb.Contribution(
+            concept=part.rule.concept,
+            action=ACTION_NUMBERS[part.rule.action],
+            channel=CHANNEL_NUMBERS[part.rule.channel],
+            source=part.rule.source,
+            value=part.value,
+        )
+        for part in why.contributions
+    ]
+    carried = [pb.ItemConcept(concept=name, value=value, labelled=labelled) for name, value, labelled in why.concepts]
+    return pb.ItemExplanation(base_score=why.base_score, base_rank=why.base_rank, contributions=parts, concepts=carried)
+
+
+def _outcome(effect: Effect, *, shares: bool) -> pb.RuleOutcome:
+    considered = effect.considered
+    return pb.RuleOutcome(
+        rule=to_rule_message(considered.rule),
+        source=considered.rule.source,
+        priority=considered.rule.priority,
+        status=STATUS_NUMBERS[considered.status],
+        note="; ".join(note for note in (considered.note, effect.note) if note),
+        dose=effect.dose,
+        share_before=effect.share_before if shares else None,
+        share_after=effect.share_after if shares else None,
+    )
+
+
+def _choice(number: int, table: Mapping[Any, _E], field: str) -> _E:
+    choice = table.get(number)
+    if choice is None:
+        names = " | ".join(dict.fromkeys(value.name for value in table.values() if value is not Membership.DEFAULT))
+        raise InvalidRequest(field, field=field, found=number or "unset", expected=names)
+    return choice
+
+
+def _name(enum: object, number: int) -> str | int:
+    known: dict[int, str] = {value: name for name, value in enum.items()}  # type: ignore[attr-defined]
+    return known.get(number, number)
+
+
+def _check_length(text: str, field: str) -> None:
+    if len(text) > MAX_ID_LENGTH:
+        raise InvalidRequest(
+            f"{field} is too long", field=field, found=f"{len(text)} characters", expected=f"at most {MAX_ID_LENGTH}"
+        )

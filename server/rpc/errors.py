@@ -1,0 +1,74 @@
+"""One table: what the core refuses -> status code and reason, with google.rpc details that name the field.
+
+A refusal carries ``BadRequest`` (the field, the sentence), ``ErrorInfo`` (the reason, domain "tiller") and
+``RequestInfo`` (the request id). A fault of ours carries the last two and says nothing about its inside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+
+from server.errors import InvalidRequest, NotAllowed, PolicyError, SteeringError, UnknownConcept, UnknownUser
+
+DOMAIN = "tiller"
+INTERNAL = "INTERNAL"
+
+LONGEST = 1000
+"""Bytes of a sentence on the wire. It travels three times in the trailing metadata, percent-encoded and in base 64, and
+gRPC drops a call whose metadata are larger than 8 KiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a refusal looks on the wire; ``reason`` is ErrorInfo's, for programs."""
+
+    code: grpc.StatusCode
+    reason: str
+
+
+KINDS: dict[type[SteeringError], Kind] = {
+    SteeringError: Kind(grpc.StatusCode.INVALID_ARGUMENT, "REFUSED"),
+    InvalidRequest: Kind(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
+    UnknownConcept: Kind(grpc.StatusCode.NOT_FOUND, "UNKNOWN_CONCEPT"),
+    UnknownUser: Kind(grpc.StatusCode.NOT_FOUND, "UNKNOWN_USER"),
+    NotAllowed: Kind(grpc.StatusCode.PERMISSION_DENIED, "NOT_ALLOWED"),
+    PolicyError: Kind(grpc.StatusCode.FAILED_PRECONDITION, "POLICY_REFUSED"),
+}
+
+
+def code_of(error: Exception) -> grpc.StatusCode:
+    """The status code a caller gets for ``error``; INTERNAL for whatever the core did not mean to raise."""
+    return KINDS[type(error)].code if isinstance(error, SteeringError) else grpc.StatusCode.INTERNAL
+
+
+def status_of(error: Exception, request_id: str) -> grpc.Status:
+    """The status with details."""
+    if not isinstance(error, SteeringError):
+        sentence = f"internal error: the server's log has it under request id {request_id}"
+        return _status(grpc.StatusCode.INTERNAL, sentence, INTERNAL, request_id)
+    kind = KINDS[type(error)]
+    sentence = _cut(error.sentence())
+    violation = BadRequest.FieldViolation(field=error.field, description=sentence)
+    return _status(kind.code, sentence, kind.reason, request_id, BadRequest(field_violations=[violation]))
+
+
+def _status(code: grpc.StatusCode, sentence: str, reason: str, request_id: str, *details: Message) -> grpc.Status:
+    packed = []
+    for detail in (*details, ErrorInfo(reason=reason, domain=DOMAIN), RequestInfo(request_id=request_id)):
+        packed.append(Any())
+        packed[-1].Pack(detail)
+    return rpc_status.to_status(Status(code=code.value[0], message=sentence, details=packed))
+
+
+def _cut(sentence: str) -> str:
+    encoded = sentence.encode("utf-8", "replace")
+    if len(encoded) <= LONGEST:
+        return encoded.decode()
+    return encoded[: LONGEST - 3].decode("utf-8", "ignore") + "..."

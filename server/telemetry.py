@@ -1,0 +1,154 @@
+"""Counts and times for Prometheus, on a port of their own. The only module that knows prometheus_client.
+
+The core returns facts (server.types.Answer); this turns them into metrics of low cardinality: concepts are the bundle's
+offered ones, latents are pooled under "latent", sources are "request" or "policy". docs/monitoring.md explains every
+name and label, and a test holds the two equal.
+"""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    Summary,
+    disable_created_metrics,
+    start_http_server,
+)
+
+from bundle import LATENT_FAMILY, Manifest, __version__
+from bundle.errors import TillerError
+from server.policy import PolicySet
+from server.types import REQUEST, Answer, Status
+
+SECONDS = (0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.5)
+"""Upper bounds of the latency buckets; a flat search takes 0.02 ms over 4,000 items and 8 ms over a million."""
+
+STAGES = ("decode", "user", "plan", "search", "edit", "explain", "encode")
+
+
+class Telemetry:
+    """The metrics of one server, in a registry of its own. An Observer for server.rpc."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._requests = Counter(
+            "tiller_requests_total", "Calls answered, refused or given up, by status code.", ("method", "code"),
+            registry=registry,
+        )  # fmt: skip
+        self._seconds = Histogram(
+            "tiller_request_seconds", "Time a call took inside the server.", ("method",), buckets=SECONDS,
+            registry=registry,
+        )  # fmt: skip
+        stages = Histogram(
+            "tiller_stage_seconds", "Time of each stage of an answered Recommend.", ("stage",), buckets=SECONDS,
+            registry=registry,
+        )  # fmt: skip
+        self._stages = {stage: stages.labels(stage) for stage in STAGES}
+        self._in_flight = Gauge("tiller_in_flight", "Calls being answered now.", registry=registry)
+        self._rules = Counter(
+            "tiller_rules_total", "Rules considered for answered calls.", ("action", "status", "source_kind"),
+            registry=registry,
+        )  # fmt: skip
+        self._shares = Summary(
+            "tiller_concept_share", "Share of the list that belongs to a steered concept, without and with steering.",
+            ("concept", "action", "when"), registry=registry,
+        )  # fmt: skip
+        self._short = Counter(
+            "tiller_short_lists_total", "Answers with fewer items than were asked for.", registry=registry
+        )
+        self._bundle = Gauge(
+            "tiller_bundle_info", "The bundle being served; always 1.", ("bundle_id", "name", "tiller_version"),
+            registry=registry,
+        )  # fmt: skip
+        self._bundle_loaded = Gauge(
+            "tiller_bundle_loaded_timestamp_seconds", "When the bundle was loaded.", registry=registry
+        )
+        self._items = Gauge("tiller_bundle_items", "Items in the bundle.", registry=registry)
+        self._concepts = Gauge("tiller_bundle_concepts", "Concepts the bundle offers.", registry=registry)
+        self._policy = Gauge(
+            "tiller_policy_info", "The policies being served; always 1.", ("revision",), registry=registry
+        )
+        self._policies_loaded = Gauge(
+            "tiller_policies_loaded_timestamp_seconds", "When the policies were loaded.", registry=registry
+        )
+        self._policies = Gauge("tiller_policies", "Policies loaded, by mode.", ("mode",), registry=registry)
+
+    def serving(self, manifest: Manifest, policies: PolicySet) -> None:
+        """A bundle and its policies are loaded, now."""
+        now = time.time()
+        self._bundle.clear()
+        self._bundle.labels(manifest.bundle_id, manifest.name, __version__).set(1)
+        self._bundle_loaded.set(now)
+        self._items.set(manifest.dims.items)
+        self._concepts.set(manifest.dims.concepts)
+        self._policy.clear()
+        self._policy.labels(policies.revision).set(1)
+        self._policies_loaded.set(now)
+        for mode in ("enforce", "shadow", "disabled"):
+            self._policies.labels(mode).set(0)
+        for policy in policies.policies:
+            mode = "disabled" if not policy.enabled else "shadow" if policy.shadow else "enforce"
+            self._policies.labels(mode).inc()
+
+    def started(self, method: str) -> None:  # noqa: ARG002 - in flight is one number
+        """A call came in."""
+        self._in_flight.inc()
+
+    def finished(self, method: str, code: str, seconds: float) -> None:
+        """A call was answered, refused or given up."""
+        self._in_flight.dec()
+        self._requests.labels(method, code).inc()
+        self._seconds.labels(method).observe(seconds)
+
+    def answered(self, answer: Answer) -> None:
+        """What Recommend answered: times, rules, and shares where the answer has its baseline."""
+        for stage, seconds in answer.timings.items():
+            self._stages[stage].observe(seconds)
+        if answer.eligible is not None:
+            self._short.inc()
+        counted: set[tuple[str, str]] = set()
+        for effect in answer.effects:
+            rule, status = effect.considered.rule, effect.considered.status
+            kind = "request" if rule.source == REQUEST else "policy"
+            self._rules.labels(rule.action.value, status.value, kind).inc()
+            if status is not Status.APPLIED or effect.share_before is None or effect.share_after is None:
+                continue
+            latent = rule.concept.partition(":")[0] == LATENT_FAMILY
+            concept, action = LATENT_FAMILY if latent else rule.concept, rule.action.value
+            if (rule.concept, action) not in counted:  # a list counts once, however many rules steer its concept
+                counted.add((rule.concept, action))
+                self._shares.labels(concept, action, "before").observe(effect.share_before)
+                self._shares.labels(concept, action, "after").observe(effect.share_after)
+
+
+class MetricsServer:
+    """``/metrics`` over HTTP, on threads of its own, until it is closed."""
+
+    def __init__(self, telemetry: Telemetry, host: str, port: int) -> None:
+        try:
+            self._server, self._thread = start_http_server(port, host, telemetry.registry)
+        except OSError as error:
+            raise TillerError(
+                f"cannot serve /metrics on {host}:{port}", found=error.strerror or str(error),
+                hint="Is another server running? Choose another --metrics-port, or 0 for a free one.",
+            ) from error  # fmt: skip
+        self.port = int(self._server.server_port)
+
+    def __enter__(self) -> MetricsServer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop listening and wait for the thread."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
