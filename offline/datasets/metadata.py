@@ -103,6 +103,8 @@ def as_metadata(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
         if not is_text(element):
             return None
         rows = column.cast(pa.list_(pa.string()))
+        if not rows.null_count and not pc.list_flatten(rows).null_count:
+            return rows
         return pa.chunked_array(
             [
                 [[text for text in row if text is not None] if row else [] for row in chunk.to_pylist()]
