@@ -1,0 +1,44 @@
+"""A small typed client of a Tiller server.
+
+Open ``TillerClient("127.0.0.1:50051")`` in a ``with`` block and ask
+``tiller.recommend(user_id="u7", k=10, rules=[promote("genre:western", 0.8), filter_out("genre:horror")])``;
+docs/api.md has the whole of it.
+"""
+
+from client.answers import (
+    Concept,
+    ConceptItem,
+    Contribution,
+    Explanation,
+    Item,
+    ItemConcept,
+    Purity,
+    Quality,
+    Recommendation,
+    RuleOutcome,
+    Shortfall,
+)
+from client.client import TillerClient
+from client.errors import FieldViolation, TillerRpcError
+from client.rules import Rule, demote, filter_out, promote
+
+__all__ = [
+    "Concept",
+    "ConceptItem",
+    "Contribution",
+    "Explanation",
+    "FieldViolation",
+    "Item",
+    "ItemConcept",
+    "Purity",
+    "Quality",
+    "Recommendation",
+    "Rule",
+    "RuleOutcome",
+    "Shortfall",
+    "TillerClient",
+    "TillerRpcError",
+    "demote",
+    "filter_out",
+    "promote",
+]

@@ -1,0 +1,73 @@
+"""What a failed call says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One field of the request that was refused, as ``rules[2].strength``, and the sentence about it."""
+
+    field: str
+    description: str
+
+
+class TillerRpcError(Exception):
+    """A call failed.
+
+    Attributes:
+        code: the gRPC status code.
+        message: the server's sentence, or gRPC's where no server spoke.
+        violations: the refused fields; empty for other failures.
+        reason: for programs, as ``UNKNOWN_CONCEPT``; empty where no Tiller server spoke.
+        request_id: to look it up in the server's log; may be empty.
+    """
+
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        message: str,
+        *,
+        violations: tuple[FieldViolation, ...] = (),
+        reason: str = "",
+        request_id: str = "",
+    ) -> None:
+        self.code = code
+        self.message = message
+        self.violations = violations
+        self.reason = reason
+        self.request_id = request_id
+        super().__init__(f"{code.name}: {message}")
+
+
+def from_rpc_error(error: grpc.RpcError, target: str) -> TillerRpcError:
+    """The same failure with its details unpacked."""
+    code: grpc.StatusCode = error.code()
+    status = _status(error)
+    if status is None:
+        return TillerRpcError(code, f"{target}: {error.details() or 'no details'}")
+    violations: list[FieldViolation] = []
+    reason = request_id = ""
+    bad, info, asked = BadRequest(), ErrorInfo(), RequestInfo()
+    for detail in status.details:
+        if detail.Unpack(bad):
+            violations += [FieldViolation(one.field, one.description) for one in bad.field_violations]
+        elif detail.Unpack(info):
+            reason = info.reason
+        elif detail.Unpack(asked):
+            request_id = asked.request_id
+    return TillerRpcError(code, status.message, violations=tuple(violations), reason=reason, request_id=request_id)
+
+
+def _status(error: grpc.RpcError) -> Status | None:
+    try:
+        return rpc_status.from_call(error)  # type: ignore[arg-type] # every RpcError of a call is that Call
+    except (ValueError, DecodeError):  # details that contradict the status, or are none: not from a Tiller server
+        return None
