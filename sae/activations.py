@@ -44,10 +44,12 @@ def threshold(pre: Tensor, value: float) -> Tensor:
 def batch_threshold(pre: Tensor, k: int) -> float:
     """Threshold at which the rows of ``pre`` [B, L] have at most, and ties apart exactly, k active latents on average.
 
-    It is the ``k B + 1``-th largest entry, or 0 where no more than ``k B`` are positive.
+    It lies half-way between the ``k B``-th and the ``k B + 1``-th largest entry, so that rounding in another runtime
+    moves neither across; 0 where no more than ``k B`` are positive.
     """
     keep = k * pre.shape[0]
     if keep >= pre.numel():
         return 0.0
     flat = pre.flatten()
-    return max(float(torch.kthvalue(flat, flat.numel() - keep).values), 0.0)
+    below, above = (float(torch.kthvalue(flat, flat.numel() - keep + i).values) for i in (0, 1))
+    return 0.0 if below <= 0 else (below + above) / 2

@@ -40,6 +40,12 @@ class StageConfig(_Frozen):
     unit_decoder: bool = Field(default=True, description="hold decoder rows at unit norm")
     freeze_encoder_bias: bool = Field(default=False, description="keep b_enc and the input bias as they are")
 
+    @model_validator(mode="after")
+    def _learns(self) -> Self:
+        if not (self.reconstruction or self.prediction_mse or self.prediction_listwise):
+            raise ValueError("a stage needs reconstruction, prediction_mse or prediction_listwise above 0")
+        return self
+
 
 class SaeConfig(_Frozen):
     """A training run: architecture, sampling, one or two stages.

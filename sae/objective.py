@@ -52,7 +52,8 @@ def step_loss(
         code = sae.activate(pre, k)
         out = tower.decode(code)
         fraction = losses.reconstruction(x, out, side.variance)
-        loss = loss + stage.reconstruction * fraction / 2
+        if stage.reconstruction:
+            loss = loss + stage.reconstruction * fraction / 2
         if stage.l1:
             loss = loss + stage.l1 * losses.l1(code) / 2
         if stage.kl_sparsity:

@@ -1,0 +1,154 @@
+import numpy as np
+import pytest
+import torch
+
+from sae.autoencoder import TwoTowerSae
+from sae.config import SaeConfig, StageConfig
+from sae.objective import step_loss
+from sae.rows import TrainingRows
+from sae.scorer import FrozenScorer
+
+pytestmark = pytest.mark.train
+
+USERS, ITEMS, DIM, LATENTS = 9, 11, 5, 12
+ROWS_U, ROWS_V = torch.arange(USERS), torch.arange(ITEMS)
+NOBODY_DEAD = torch.zeros(LATENTS, dtype=torch.bool)
+
+
+def stage(**weights):
+    """Only the given terms; a term alone that teaches nothing is allowed here, to look at it."""
+    plain = StageConfig(steps=1, learning_rate=1e-3, k_users=3, k_items=2)
+    return plain.model_copy(update={"reconstruction": 0.0, **weights})
+
+
+def parts(metric="dot", *, bias=True, **changes):
+    rng = np.random.default_rng(3)
+    items = rng.normal(size=(ITEMS, DIM)).astype(np.float32)
+    users = rng.normal(size=(USERS, DIM)).astype(np.float32)
+    item_bias = rng.normal(size=ITEMS).astype(np.float32) if bias and metric == "dot" else None
+    config = SaeConfig(latents=LATENTS, towers="shared", stage1=stage(reconstruction=1.0), **changes)
+    data = TrainingRows.of(
+        items, users, item_bias=item_bias, metric=metric, pairs=None, config=config, device=torch.device("cpu")
+    )
+    sae = TwoTowerSae(DIM, LATENTS, "topk")
+    sae.initialise(torch.zeros(DIM), torch.Generator().manual_seed(0))
+    sae.untie()
+    return sae, data, FrozenScorer(metric, data.raw_users, data.raw_items, data.bias), config
+
+
+def loss_of(weights, metric="dot", dead=NOBODY_DEAD, **changes):
+    sae, data, scorer, config = parts(metric, **changes)
+    loss, facts = step_loss(sae, data, scorer, config, stage(**weights), users=ROWS_U, items=ROWS_V, dead=dead)
+    return sae, loss, facts
+
+
+@pytest.mark.parametrize("metric", ["dot", "cosine"])
+@pytest.mark.parametrize("term", ["prediction_mse", "prediction_listwise"])
+def test_gradients_pass_through_the_frozen_scorer(term, metric):
+    sae, loss, _ = loss_of({term: 1.0}, metric)
+    loss.backward()
+    for name, parameter in sae.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("term", ["prediction_mse", "prediction_listwise"])
+def test_the_prediction_gradient_is_the_numeric_one(term):
+    sae, loss, _ = loss_of({term: 1.0})
+    loss.backward()
+    entry, nudge = (2, 1), 1e-2
+    analytic = float(sae.item.w_dec.grad[entry])
+    values = []
+    for sign in (1, -1):
+        moved, data, scorer, config = parts()
+        with torch.no_grad():
+            moved.item.w_dec[entry] += sign * nudge
+        _, facts = step_loss(
+            moved, data, scorer, config, stage(**{term: 1.0}), users=ROWS_U, items=ROWS_V, dead=NOBODY_DEAD
+        )
+        values.append(float(facts.loss))
+    assert analytic == pytest.approx((values[0] - values[1]) / (2 * nudge), rel=0.02)
+
+
+def test_the_scorers_tensors_do_not_move():
+    sae, data, scorer, config = parts()
+    frozen = {"users": data.raw_users, "items": data.raw_items, "bias": scorer.bias}
+    before = {name: tensor.clone() for name, tensor in frozen.items()}
+    optimiser = torch.optim.Adam(sae.parameters(), lr=0.1)
+    for _ in range(5):
+        weights = stage(prediction_mse=1.0, prediction_listwise=1.0)
+        loss, _ = step_loss(sae, data, scorer, config, weights, users=ROWS_U, items=ROWS_V, dead=NOBODY_DEAD)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    for name, tensor in frozen.items():
+        assert torch.equal(tensor, before[name])
+        assert not tensor.requires_grad
+        assert tensor.grad is None
+
+
+def test_without_their_weight_the_prediction_terms_leave_no_gradient():
+    plain, loss, _ = loss_of({"reconstruction": 1.0})
+    loss.backward()
+    both, loss, _ = loss_of({"reconstruction": 1.0, "prediction_mse": 0.0, "prediction_listwise": 0.0})
+    loss.backward()
+    for (name, a), (_, b) in zip(plain.named_parameters(), both.named_parameters(), strict=True):
+        assert torch.equal(a.grad, b.grad), name
+    _, loss, _ = loss_of({})
+    assert float(loss.detach()) == 0.0
+    assert not loss.requires_grad
+
+
+def test_the_bias_takes_part():
+    _, with_bias, _ = loss_of({"prediction_listwise": 1.0}, bias=True)
+    _, without, _ = loss_of({"prediction_listwise": 1.0}, bias=False)
+    assert float(with_bias.detach()) != pytest.approx(float(without.detach()), rel=1e-3)
+
+
+def test_a_perfect_reconstruction_costs_nothing():
+    sae, data, scorer, config = parts()
+    with torch.no_grad():
+        for tower in (sae.user, sae.item):
+            # Latents j and D + j read +x_j and -x_j: with all of them, the decoder gives x back.
+            tower.w_enc.zero_()
+            tower.w_dec.zero_()
+            for j in range(DIM):
+                tower.w_enc[j, j] = tower.w_dec[j, j] = 1.0
+                tower.w_enc[j, DIM + j] = tower.w_dec[DIM + j, j] = -1.0
+    full = StageConfig(
+        steps=1, learning_rate=1e-3, k_users=LATENTS, k_items=LATENTS, prediction_mse=1.0, prediction_listwise=1.0
+    )
+    loss, facts = step_loss(sae, data, scorer, config, full, users=ROWS_U, items=ROWS_V, dead=NOBODY_DEAD)
+    assert float(loss.detach()) == pytest.approx(0.0, abs=1e-6)
+    assert float(facts.l0_users) == DIM
+    assert facts.active.tolist() == [True] * (2 * DIM) + [False] * (LATENTS - 2 * DIM)
+
+
+def test_weights_multiply_their_terms():
+    for term in ("reconstruction", "prediction_mse", "prediction_listwise", "l1", "kl_sparsity"):
+        _, once, _ = loss_of({term: 1.0})
+        _, thrice, _ = loss_of({term: 3.0})
+        assert float(once.detach()) > 0, term
+        assert float(thrice.detach()) == pytest.approx(3 * float(once.detach()), rel=1e-5), term
+
+
+def test_the_auxiliary_term_needs_dead_latents():
+    _, nobody, _ = loss_of({"auxiliary": 1.0})
+    _, some, _ = loss_of({"auxiliary": 1.0}, dead=torch.arange(LATENTS) < 4)
+    assert float(nobody.detach()) == 0.0
+    assert float(some.detach()) > 0
+
+
+def test_renormalised_items_keep_their_length_whatever_the_decoder_gives():
+    sae, data, scorer, config = parts(renormalise_items=True)
+    weights = stage(prediction_mse=1.0)
+
+    def value():
+        _, facts = step_loss(sae, data, scorer, config, weights, users=ROWS_U, items=ROWS_V, dead=NOBODY_DEAD)
+        return float(facts.loss)
+
+    before = value()
+    with torch.no_grad():
+        sae.item.w_dec.mul_(3.0)
+        sae.item.output_bias.mul_(3.0)
+    assert value() == pytest.approx(before, rel=1e-4)

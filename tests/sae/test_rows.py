@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+import torch
+
+from bundle.errors import TrainingError
+from sae.config import SaeConfig
+from sae.rows import TrainingRows
+
+pytestmark = pytest.mark.train
+
+ITEMS = np.array([[3, 4], [0, 2], [1, 0]], np.float32)
+USERS = np.array([[0, 5], [1, 1]], np.float32)
+CONFIG = SaeConfig(latents=4, towers="shared", stage1={"steps": 1, "learning_rate": 0.1, "k_users": 1, "k_items": 1})
+
+
+def rows(items=ITEMS, users=USERS, *, item_bias=None, metric="dot", pairs=None, config=CONFIG):
+    return TrainingRows.of(
+        items, users, item_bias=item_bias, metric=metric, pairs=pairs, config=config, device=torch.device("cpu")
+    )
+
+
+def refusal(**arguments):
+    with pytest.raises(TrainingError) as caught:
+        rows(**arguments)
+    return str(caught.value)
+
+
+def test_rows_are_read_at_unit_norm_and_kept_at_their_own():
+    data = rows()
+    assert torch.allclose(data.items.rows, torch.tensor([[0.6, 0.8], [0.0, 1.0], [1.0, 0.0]]))
+    assert data.items.scale.tolist() == [[5.0], [2.0], [1.0]]
+    assert torch.allclose(data.raw_items, torch.from_numpy(ITEMS))
+
+
+def test_without_normalisation_rows_stay():
+    data = rows(config=CONFIG.model_copy(update={"normalise": False}))
+    assert torch.equal(data.items.rows, torch.from_numpy(ITEMS))
+    # Mean (4/3, 2); squared distances 25/9 + 4, 16/9, 1/9 + 4, mean of them.
+    assert data.items.variance == pytest.approx((25 / 9 + 4 + 16 / 9 + 1 / 9 + 4) / 3)
+
+
+def test_the_fingerprint_names_the_data():
+    same = rows().fingerprint
+    assert rows().fingerprint == same
+    moved = ITEMS.copy()
+    moved[2, 1] = 1e-6
+    others = [rows(items=moved), rows(metric="cosine"), rows(item_bias=np.ones(3, np.float32))]
+    assert len({same, *(data.fingerprint for data in others)}) == 4
+
+
+def test_interactions_that_are_not_sampled_do_not_change_the_fingerprint():
+    assert rows(pairs=([0], [1])).fingerprint == rows().fingerprint
+    sampled = CONFIG.model_copy(update={"pair_sampling": "interactions"})
+    first = rows(pairs=([0], [1]), config=sampled)
+    assert rows(pairs=([0], [2]), config=sampled).fingerprint != first.fingerprint
+
+
+def test_refusals():
+    nan = ITEMS.copy()
+    nan[1, 0] = np.nan
+    assert refusal(items=nan) == "items: row 1: found NaN or infinity, expected finite numbers."
+    assert refusal(users=np.ones((2, 3), np.float32)) == "embeddings: size: found 3 for users, expected 2 as for items."
+    assert (
+        refusal(users=np.ones((1, 2), np.float32))
+        == "users: embeddings: found shape (1, 2), expected at least 2 rows of at least 2 numbers."
+    )
+    assert refusal(users=np.ones((2, 2), np.float32)) == (
+        "users: embeddings: found all rows equal, expected rows that differ. Check the export of the recommender."
+    )
+    assert (
+        refusal(item_bias=np.ones(3, np.float32), metric="cosine")
+        == "item bias: found with metric cosine, expected only with metric dot."
+    )
+    assert refusal(item_bias=np.ones(2, np.float32)) == "item bias: found shape (2,), expected 3 finite numbers."
+    assert (
+        refusal(pairs=([0, 1], [0]))
+        == "pairs: found (2,) users, (1,) items, expected two rows of one length, not empty."
+    )
+    assert refusal(pairs=([0, 1], [0, 3])) == "pairs: item rows: found 0 to 3, expected 0 to 2."
+    assert refusal(config=CONFIG.model_copy(update={"pair_sampling": "mixed"})) == (
+        "pair_sampling mixed: found no interactions, expected pairs of user and item rows. "
+        "Pass interactions, or use pair_sampling = uniform."
+    )
