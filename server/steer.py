@@ -79,7 +79,8 @@ class Engine:
             unsteered = self.retriever.search(q, depth, None if excluded is None else ~excluded)
         clock.lap("search")
 
-        explanations = explain(ranking, q, unsteered, made, self.catalogue) if query.explain else ()
+        asked = frozenset(entry.rule.concept for entry in plan.considered)
+        explanations = explain(ranking, q, unsteered, made, self.catalogue, asked=asked) if query.explain else ()
         baseline = _head(unsteered, query.k) if query.baseline else None
         items = len(self.retriever)
         eligible = None
