@@ -1,0 +1,33 @@
+"""Every number of an evaluation, frozen."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class EvaluateConfig(BaseModel):
+    """What is measured on how many users (docs/evaluation.md).
+
+    The defaults keep the evaluation of MovieLens-1M under about 20 seconds on one thread; ``benchmarks/steering_table``
+    runs the same code with more users and no ceiling on the work.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    k: int = Field(default=10, ge=2, description="length of a served list, in NDCG, Recall and shares")
+    depth: int = Field(default=30, ge=1, description="length of the lists that fidelity compares")
+    persistence: float = Field(default=0.9, gt=0, lt=1, description="p of rank-biased overlap")
+    suppress_left: float = Field(default=0.1, gt=0, lt=1, description="suppression: share of the base share to leave")
+    promote_share: float = Field(default=0.5, gt=0, lt=1, description="promotion: share of the list to reach")
+    largest_dose: float = Field(default=64.0, ge=1, description="in units of bundle.dose; a target beyond: not reached")
+    strengths: tuple[float, ...] = Field(
+        default=(0.0, 0.25, 0.5, 0.75, 1.0), description="strengths of the dose-response curves"
+    )
+    fidelity_users: int = Field(default=1000, ge=1, description="sampled users whose lists fidelity compares")
+    steering_users: int = Field(default=500, ge=1, description="sampled users who are steered")
+    fewest_users: int = Field(default=100, ge=1, description="steered users are never fewer, whatever the work")
+    max_concepts: int = Field(default=40, ge=1, description="concepts steered, the largest of each family in turn")
+    work: float = Field(
+        default=5e8, gt=0, description="ceiling on steered users x items x concepts x methods; users give way"
+    )
+    seed: int = Field(default=0, ge=0, description="of the sampled users and of the halves of the items")
