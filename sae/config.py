@@ -60,6 +60,12 @@ class SaeConfig(_Frozen):
     )
     towers: Towers = Field(default="untied", description="shared | untied (two stages)")
     normalise: bool = Field(default=True, description="read rows at unit norm, write them back at their own norm")
+    whitening: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="0: errors count as they are; 1: relative to the variance of their direction; folded in on export",
+    )
     stage1: StageConfig = Field(description="shared weights: fixes what the latents mean")
     stage2: StageConfig | None = Field(default=None, description="untied towers: fits the recommender's lists")
     batch_users: int = Field(default=512, ge=1, description="users per step")

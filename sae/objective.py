@@ -64,7 +64,7 @@ def step_loss(
             )
             loss = loss + stage.auxiliary * revived / 2
         codes.append(code.detach())
-        decoded.append(out * side.scale[rows])
+        decoded.append((out @ data.colour) * side.scale[rows])
         unexplained.append(fraction.detach())
     if stage.prediction_mse or stage.prediction_listwise:
         loss = loss + _prediction(

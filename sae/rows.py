@@ -24,7 +24,7 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Side:
-    """Rows of one tower at their input scale [., D], the scales [., 1], their mean and mean squared distance to it."""
+    """Rows of one tower as the SAE reads them [., D], their input scales [., 1], their mean and variance around it."""
 
     rows: Tensor
     scale: Tensor
@@ -32,11 +32,9 @@ class Side:
     variance: float
 
     @classmethod
-    def of(cls, array: FloatArray, *, normalise: bool, device: torch.device) -> Side:
+    def of(cls, raw: Tensor, scale: Tensor, whiten: Tensor) -> Side:
         """Zero rows stay zero."""
-        raw = torch.as_tensor(np.ascontiguousarray(array, np.float32), device=device)
-        scale = input_scale(raw, normalise=normalise)
-        rows = raw / scale
+        rows = (raw / scale) @ whiten
         centre = rows.mean(0)
         variance = float((rows - centre).square().sum(1).mean())
         return cls(rows, scale, centre, variance)
@@ -44,12 +42,17 @@ class Side:
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """Both towers' rows with what the scorer needs; ``fingerprint`` names exactly this data."""
+    """Both towers' rows with what the scorer needs; ``fingerprint`` names exactly this data.
+
+    ``whiten`` [D, D] turns scaled embeddings into rows, ``colour`` turns rows back.
+    """
 
     users: Side
     items: Side
     raw_users: Tensor
     raw_items: Tensor
+    whiten: Tensor
+    colour: Tensor
     bias: Tensor | None
     pairs: tuple[IntArray, IntArray] | None
     fingerprint: str
@@ -88,29 +91,51 @@ class TrainingRows:
                 expected="pairs of user and item rows",
                 hint="Pass interactions, or use pair_sampling = uniform.",
             )
-        sides = [Side.of(array, normalise=config.normalise, device=device) for array in (users, items)]
-        for name, side in zip(("users", "items"), sides, strict=True):
-            if not side.variance > 0:
+        raw = [torch.as_tensor(np.ascontiguousarray(array, np.float32), device=device) for array in (users, items)]
+        scales = [input_scale(x, normalise=config.normalise) for x in raw]
+        scaled = [(x / scale).cpu().numpy() for x, scale in zip(raw, scales, strict=True)]
+        for name, rows in zip(("users", "items"), scaled, strict=True):
+            if np.ptp(rows, axis=0).max() == 0:
                 raise TrainingError(
                     f"{name}: embeddings",
-                    found="all rows equal",
+                    found="all rows in one direction" if config.normalise else "all rows equal",
                     expected="rows that differ",
                     hint="Check the export of the recommender.",
                 )
+        matrices = whitening(scaled[0], scaled[1], config.whitening)
+        whiten, colour = (torch.as_tensor(matrix, device=device) for matrix in matrices)
+        sides = [Side.of(x, scale, whiten) for x, scale in zip(raw, scales, strict=True)]
         bias = (
             None if item_bias is None else torch.as_tensor(np.ascontiguousarray(item_bias, np.float32), device=device)
         )
         return cls(
             users=sides[0],
             items=sides[1],
-            raw_users=sides[0].rows * sides[0].scale,
-            raw_items=sides[1].rows * sides[1].scale,
+            raw_users=raw[0],
+            raw_items=raw[1],
+            whiten=whiten,
+            colour=colour,
             bias=bias,
             pairs=known,
             fingerprint=_fingerprint(
                 items, users, item_bias, metric, known if config.pair_sampling != "uniform" else None
             ),
         )
+
+
+def whitening(users: FloatArray, items: FloatArray, power: float) -> tuple[FloatArray, FloatArray]:
+    """``A = C^(-power / 2)`` up to a factor, and its inverse, [D, D]: ``C`` is the mean of both towers' covariances.
+
+    Reconstruction spends its few latents where variance is; a recommender's small directions carry the finer tastes.
+    Dividing them (in part) by their spread lets them count. Directions below 1e-3 of the largest variance are held to
+    that floor, so that noise is not blown up. The factor keeps the total variance.
+    """
+    covariance = (np.cov(users.T.astype(np.float64)) + np.cov(items.T.astype(np.float64))) / 2
+    values, vectors = np.linalg.eigh(covariance)
+    floored = np.maximum(values, 1e-3 * values[-1])
+    root = (floored / floored.mean()) ** (-power / 2)
+    root *= np.sqrt(values.clip(0).sum() / (values.clip(0) * root**2).sum())
+    return ((vectors * root) @ vectors.T).astype(np.float32), ((vectors / root) @ vectors.T).astype(np.float32)
 
 
 def _check_vectors(name: str, array: FloatArray) -> None:

@@ -78,14 +78,7 @@ def train_sae(  # noqa: PLR0917  the first six are the experiment, the rest how 
     before = run.state.seconds
     run.go(lambda: before + time.perf_counter() - started)
     last = config.stage2 or config.stage1
-    weights = to_inference(
-        run.sae,
-        data.users.rows,
-        data.items.rows,
-        k_users=last.k_users,
-        k_items=last.k_items,
-        normalise=config.normalise,
-    )
+    weights = to_inference(run.sae, data, k_users=last.k_users, k_items=last.k_items, normalise=config.normalise)
     figures = {**measure(weights, users, items), "seconds": run.state.seconds}
     return TrainResult(weights, run.state.history, figures, config)
 

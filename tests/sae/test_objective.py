@@ -106,7 +106,8 @@ def test_the_bias_takes_part():
 
 
 def test_a_perfect_reconstruction_costs_nothing():
-    sae, data, scorer, config = parts()
+    sae, data, scorer, config = parts(whitening=0.0)
+    assert torch.allclose(data.whiten, torch.eye(DIM), atol=1e-6)
     with torch.no_grad():
         for tower in (sae.user, sae.item):
             # Latents j and D + j read +x_j and -x_j: with all of them, the decoder gives x back.

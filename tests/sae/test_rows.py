@@ -4,13 +4,15 @@ import torch
 
 from bundle.errors import TrainingError
 from sae.config import SaeConfig
-from sae.rows import TrainingRows
+from sae.rows import TrainingRows, whitening
 
 pytestmark = pytest.mark.train
 
 ITEMS = np.array([[3, 4], [0, 2], [1, 0]], np.float32)
 USERS = np.array([[0, 5], [1, 1]], np.float32)
-CONFIG = SaeConfig(latents=4, towers="shared", stage1={"steps": 1, "learning_rate": 0.1, "k_users": 1, "k_items": 1})
+CONFIG = SaeConfig(
+    latents=4, towers="shared", whitening=0.0, stage1={"steps": 1, "learning_rate": 0.1, "k_users": 1, "k_items": 1}
+)
 
 
 def rows(items=ITEMS, users=USERS, *, item_bias=None, metric="dot", pairs=None, config=CONFIG):
@@ -55,6 +57,43 @@ def test_interactions_that_are_not_sampled_do_not_change_the_fingerprint():
     assert rows(pairs=([0], [2]), config=sampled).fingerprint != first.fingerprint
 
 
+def stretched():
+    rng = np.random.default_rng(0)
+    return (rng.normal(size=(2, 500, 3)) * np.array([1.0, 0.2, 0.05])).astype(np.float32)
+
+
+def test_full_whitening_makes_every_direction_count_the_same():
+    users, items = stretched()
+    whiten, colour = whitening(users, items, 1.0)
+    assert np.allclose(whiten @ colour, np.eye(3), atol=1e-5)
+    made = (np.cov((users @ whiten).T) + np.cov((items @ whiten).T)) / 2
+    total = np.trace(np.cov(users.T) + np.cov(items.T)) / 2
+    assert np.allclose(made, np.eye(3) * total / 3, atol=1e-3)
+
+
+def test_half_whitening_takes_the_square_root_of_the_spread():
+    users, items = stretched()
+    whiten, _ = whitening(users, items, 0.5)
+    before, after = (np.linalg.eigvalsh(np.cov((items @ m).T)) for m in (np.eye(3), whiten))
+    assert (after[2] / after[0]) == pytest.approx((before[2] / before[0]) ** 0.5, rel=0.1)
+
+
+def test_no_whitening_changes_nothing():
+    users, items = stretched()
+    whiten, colour = whitening(users, items, 0.0)
+    assert np.allclose(whiten, np.eye(3), atol=1e-6)
+    assert np.allclose(colour, np.eye(3), atol=1e-6)
+
+
+def test_a_direction_without_variance_is_not_blown_up():
+    users, items = stretched()
+    users[..., 2] = items[..., 2] = 0.0
+    whiten, colour = whitening(users, items, 1.0)
+    assert np.isfinite(whiten).all()
+    assert np.linalg.cond(whiten) <= 1e3**0.5 * 1.01
+    assert np.allclose(whiten @ colour, np.eye(3), atol=1e-4)
+
+
 def test_refusals():
     nan = ITEMS.copy()
     nan[1, 0] = np.nan
@@ -65,7 +104,8 @@ def test_refusals():
         == "users: embeddings: found shape (1, 2), expected at least 2 rows of at least 2 numbers."
     )
     assert refusal(users=np.ones((2, 2), np.float32)) == (
-        "users: embeddings: found all rows equal, expected rows that differ. Check the export of the recommender."
+        "users: embeddings: found all rows in one direction, expected rows that differ. "
+        "Check the export of the recommender."
     )
     assert (
         refusal(item_bias=np.ones(3, np.float32), metric="cosine")
