@@ -16,7 +16,10 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SparseCodes:
-    """Codes [N, L], rows compressed: ``indptr`` int64 [N + 1], ``indices`` int32, ``values`` float32 > 0 [nnz]."""
+    """Codes [N, L], rows compressed: ``indptr`` int64 [N + 1], ``indices`` int32, ``values`` float32 > 0 [nnz].
+
+    Within a row the indices rise, so that no latent counts twice.
+    """
 
     indptr: IntArray
     indices: npt.NDArray[np.int32]
@@ -24,12 +27,26 @@ class SparseCodes:
     latents: int
 
     def __post_init__(self) -> None:
+        for name, dtype in (("indptr", np.int64), ("indices", np.int32), ("values", np.float32)):
+            array: npt.NDArray[np.generic] = getattr(self, name)
+            if array.dtype != dtype or array.ndim != 1:
+                raise BundleCorrupt(
+                    f"item codes: {name}", found=f"{array.dtype} {array.shape}", expected=f"{np.dtype(dtype)}, one axis"
+                )
         nnz = len(self.values)
         if len(self.indptr) < 1 or self.indptr[0] != 0 or self.indptr[-1] != nnz or (np.diff(self.indptr) < 0).any():
             raise BundleCorrupt("item codes: indptr", found="not a rising count from 0 to the number of values")
         if len(self.indices) != nnz or (nnz and not 0 <= self.indices.min() <= self.indices.max() < self.latents):
             raise BundleCorrupt(
                 "item codes: indices", found="a latent out of range", expected=f"0 to {self.latents - 1}"
+            )
+        starts_row = np.zeros(nnz, bool)
+        starts_row[self.indptr[:-1][self.indptr[:-1] < nnz]] = True
+        if ((np.diff(self.indices) <= 0) & ~starts_row[1:]).any():
+            raise BundleCorrupt("item codes: indices", found="not rising within a row", expected="each latent once")
+        if not ((self.values > 0) & np.isfinite(self.values)).all():
+            raise BundleCorrupt(
+                "item codes: values", found="zero, below zero, NaN or infinity", expected="above zero and finite"
             )
 
     @classmethod

@@ -14,15 +14,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
-from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from bundle.codes import SparseCodes
 from bundle.concepts import ConceptFile
 from bundle.contents import BundleContents, ConceptArrays
-from bundle.errors import BundleCorrupt, BundleMissing, BundleVersion
+from bundle.errors import BundleCorrupt, BundleError, BundleMissing, BundleVersion
 from bundle.manifest import FORMAT_VERSION, MANIFEST, REQUIRED_FILES, ActivationSpec, Manifest, checksum, identify
 from bundle.sae import Activation, SaeWeights, TowerWeights
+
+AGAIN = "Export the bundle again."
 
 
 @dataclass(frozen=True)
@@ -42,31 +43,30 @@ def read_manifest(path: Path) -> Manifest:
         BundleVersion: a format this Tiller does not read.
         BundleCorrupt: not the document it should be.
     """
-    if not path.is_dir():
-        raise BundleMissing(f"no bundle at {path}", hint="Make one: python -m offline.train_sae --help")
     file = path / MANIFEST
-    if not file.is_file():
-        raise BundleMissing(
-            f"{path} has no {MANIFEST}, so it is not a bundle", hint="Was the write cut off? Export it again."
-        )
-    try:
-        document = json.loads(file.read_text())
-        if not isinstance(document, dict) or document.get("kind") != "tiller.bundle":
-            raise ValueError("not a bundle manifest")
-    except (ValueError, UnicodeDecodeError) as error:
-        raise BundleCorrupt(f"{file}", found=f"not a manifest ({error})", hint="Export the bundle again.") from error
+    with _naming(path):
+        if not path.is_dir():
+            raise BundleMissing(f"no bundle at {path}", hint="Make one: python -m offline.train_sae --help")
+        if not file.is_file():
+            raise BundleMissing(
+                f"{path} has no {MANIFEST}, so it is not a bundle", hint="Was the write cut off? Export it again."
+            )
+    document = _document(file)
+    if document.get("kind") != "tiller.bundle":
+        raise BundleCorrupt(
+            f"{file}: kind", found=repr(document.get("kind")), expected="'tiller.bundle'",
+            hint=AGAIN,
+        )  # fmt: skip
     version = document.get("format_version")
-    if version != FORMAT_VERSION:
+    if type(version) is not int or version != FORMAT_VERSION:
         raise BundleVersion(
             f"{file}: format_version",
-            found=version,
+            found=repr(version),
             expected=FORMAT_VERSION,
             hint="Export it again with this Tiller, or serve it with the one that made it.",
         )
-    try:
+    with _naming(file):
         return Manifest.model_validate(document)
-    except ValidationError as error:
-        raise BundleCorrupt(f"{file}", found=_first(error), hint="Export the bundle again.") from error
 
 
 def verify_files(path: Path, manifest: Manifest) -> None:
@@ -77,12 +77,18 @@ def verify_files(path: Path, manifest: Manifest) -> None:
     """
     for name in REQUIRED_FILES:
         if name not in manifest.files:
-            raise BundleCorrupt(f"{path / MANIFEST}: files", found=f"no {name}", hint="Export the bundle again.")
+            raise BundleCorrupt(f"{path / MANIFEST}: files", found=f"no {name}", hint=AGAIN)
     for name, entry in manifest.files.items():
         file = path / name
-        if Path(name).name != name or not file.is_file():
-            raise BundleMissing(f"{file} is missing", hint="Copy the bundle again, whole.")
-        found = checksum(file)
+        if Path(name).name != name or name == MANIFEST:
+            raise BundleCorrupt(
+                f"{path / MANIFEST}: files", found=repr(name), expected="names of files in the bundle's own folder",
+                hint=AGAIN,
+            )  # fmt: skip
+        with _naming(file):
+            if not file.is_file():
+                raise FileNotFoundError
+            found = checksum(file)
         if found.bytes != entry.bytes:
             raise BundleCorrupt(f"{file}: size", found=found.bytes, expected=entry.bytes, hint="Copy the bundle again.")
         if found.sha256 != entry.sha256:
@@ -90,6 +96,13 @@ def verify_files(path: Path, manifest: Manifest) -> None:
                 f"{file}: sha256", found=found.sha256[:12] + "...", expected=entry.sha256[:12] + "...",
                 hint="The file was changed after export. Copy or export the bundle again.",
             )  # fmt: skip
+    with _naming(path):
+        strangers = sorted({file.name for file in path.iterdir()} - {MANIFEST, *manifest.files})
+    if strangers:
+        raise BundleCorrupt(
+            f"{path}", found=f"{', '.join(strangers[:3])}, which the manifest does not list",
+            hint="A bundle is never added to. Remove what is not its own, or copy it again.",
+        )  # fmt: skip
     if identify(manifest.files) != manifest.bundle_id:
         raise BundleCorrupt(
             f"{path / MANIFEST}: bundle_id", found=manifest.bundle_id, expected=identify(manifest.files),
@@ -107,38 +120,39 @@ def load_bundle(path: Path, *, verify: bool = True) -> Bundle:
     if verify:
         verify_files(path, manifest)
     dims = manifest.dims
-    tensors = _load_tensors(path / "concepts.safetensors")
-    codes = _load_tensors(path / "item_codes.safetensors")
-    has_users = dims.users > 0
+    sae = _sae(path / "sae.safetensors", manifest)
+    with _naming(path / "item_codes.safetensors"):
+        codes = SparseCodes(**load_file(path / "item_codes.safetensors"), latents=dims.latents)
     with _naming(path / "concepts.json"):
-        concepts = ConceptFile.model_validate_json((path / "concepts.json").read_text())
-    with _naming(path / "calibration.json"):
-        calibration = json.loads((path / "calibration.json").read_text())
+        concepts = ConceptFile.model_validate_json((path / "concepts.json").read_bytes())
+    gains = _load_array(path / "concept_gains.npy")
+    with _naming(path / "concepts.safetensors"):
+        arrays = ConceptArrays(gains=gains, **load_file(path / "concepts.safetensors"))
+    contents = BundleContents(
+        sae=sae,
+        metric=manifest.metric,
+        items=_table(path / "items.parquet"),
+        item_vectors=_load_array(path / "item_vectors.npy"),
+        item_bias=_load_array(path / "item_bias.npy") if manifest.item_bias else None,
+        item_codes=codes,
+        concepts=concepts,
+        arrays=arrays,
+        calibration=_document(path / "calibration.json"),
+        user_ids=_user_ids(path / "users.parquet") if dims.users else None,
+        user_vectors=_load_array(path / "user_vectors.npy") if dims.users else None,
+    )
     with _naming(path):
-        contents = BundleContents(
-            sae=_sae(path / "sae.safetensors", manifest),
-            metric=manifest.metric,
-            items=_table(path / "items.parquet"),
-            item_vectors=_load_array(path / "item_vectors.npy"),
-            item_bias=_load_array(path / "item_bias.npy") if manifest.item_bias else None,
-            item_codes=SparseCodes(codes["indptr"], codes["indices"], codes["values"], dims.latents),
-            concepts=concepts,
-            arrays=ConceptArrays(gains=_load_array(path / "concept_gains.npy"), **tensors),
-            calibration=calibration,
-            user_ids=_table(path / "users.parquet")["user_id"].to_pylist() if has_users else None,
-            user_vectors=_load_array(path / "user_vectors.npy") if has_users else None,
-        )
         contents.check()
-    found = (contents.sae.dim, contents.sae.latents, contents.items.num_rows, len(contents.arrays.gains))
-    wanted = (dims.embedding, dims.latents, dims.items, dims.concepts)
+    found = (sae.dim, sae.latents, contents.items.num_rows, len(arrays.gains), len(contents.user_ids or ()))
+    wanted = (dims.embedding, dims.latents, dims.items, dims.concepts, dims.users)
     if found != wanted:
-        raise BundleCorrupt(f"{path / MANIFEST}: dims", found=found, expected=wanted, hint="Export the bundle again.")
+        raise BundleCorrupt(f"{path / MANIFEST}: dims", found=found, expected=wanted, hint=AGAIN)
     return Bundle(path, manifest, contents)
 
 
 def _sae(file: Path, manifest: Manifest) -> SaeWeights:
-    tensors = _load_tensors(file)
     with _naming(file):
+        tensors = load_file(file)
         towers = {
             side: TowerWeights(
                 **{
@@ -155,14 +169,17 @@ def _activation(spec: ActivationSpec) -> Activation:
     return Activation(spec.kind, spec.k, spec.threshold)
 
 
-def _load_tensors(file: Path) -> dict[str, npt.NDArray[Any]]:
+def _document(file: Path) -> dict[str, Any]:
     with _naming(file):
-        return dict(load_file(file))
+        document = json.loads(file.read_bytes())
+        if not isinstance(document, dict):
+            raise BundleCorrupt("the document", found=type(document).__name__, expected="an object")
+        return document
 
 
 def _load_array(file: Path) -> npt.NDArray[Any]:
     with _naming(file):
-        array: npt.NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+        array: npt.NDArray[Any] = np.lib.format.open_memmap(file, mode="r")  # .npy and nothing else; never unpickles
         return array
 
 
@@ -171,25 +188,40 @@ def _table(file: Path) -> pa.Table:
         return pq.read_table(file, memory_map=True)
 
 
+def _user_ids(file: Path) -> list[str]:
+    with _naming(file):
+        column = _table(file)["user_id"]
+        if not pa.types.is_string(column.type) or column.null_count:
+            raise BundleCorrupt(
+                "user_id", found=f"{column.type}, {column.null_count} empty", expected="a string in each"
+            )
+        ids: list[str] = column.to_pylist()
+        return ids
+
+
 @contextmanager
 def _naming(file: Path) -> Iterator[None]:
-    """Turn whatever a parser says into a BundleCorrupt that names the file."""
+    """Turn whatever a parser says into a BundleCorrupt that names the file.
+
+    Every exception: on hostile bytes the parsers here raise some twenty kinds (numpy alone ValueError, SyntaxError,
+    tokenize.TokenError, RecursionError), and the next release may add one.
+    """
     try:
         yield
-    except BundleCorrupt as error:
-        if error.what.startswith(str(file.parent)):
+    except BundleError as error:
+        if str(file) in error.what:
             raise
         raise BundleCorrupt(
-            f"{file}: {error.what}", found=error.found, expected=error.expected, hint=error.hint
+            f"{file}: {error.what}", found=error.found, expected=error.expected, hint=error.hint or AGAIN
         ) from error
     except FileNotFoundError as error:
-        raise BundleMissing(f"{error.filename or file} is missing", hint="Copy the bundle again, whole.") from error
+        raise BundleMissing(f"{file} is missing", hint="Copy the bundle again, whole.") from error
     except ValidationError as error:
-        raise BundleCorrupt(f"{file}", found=_first(error), hint="Export the bundle again.") from error
-    except (ValueError, KeyError, TypeError, EOFError, SafetensorError, pa.ArrowException, OSError) as error:
-        raise BundleCorrupt(
-            f"{file}", found=f"{type(error).__name__}: {error}", hint="Export the bundle again."
-        ) from error
+        raise BundleCorrupt(f"{file}", found=_first(error), hint=AGAIN) from error
+    except PermissionError as error:
+        raise BundleError(f"{error.filename or file} cannot be read", found=error.strerror) from error
+    except Exception as error:
+        raise BundleCorrupt(f"{file}", found=f"{type(error).__name__}: {error}", hint=AGAIN) from error
 
 
 def _first(error: ValidationError) -> str:

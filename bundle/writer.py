@@ -1,13 +1,13 @@
-"""Writes a bundle atomically: a temporary folder beside the target, fsync, checksums, one rename.
+"""Writes a bundle atomically: a temporary folder beside the target, fsync, checksums, one step into place.
 
-A reader sees the old folder or the new one, never half of one; a writer that dies leaves only ``.NAME.writing-*``,
-which the next write to the same target removes.
+A reader sees the old folder or the new one, never half of one; a writer that dies leaves only ``.NAME.writing-*`` (and
+``.NAME.retired-*`` where bundle.swap needs two steps), which the next write that succeeds removes.
 """
 
 from __future__ import annotations
 
+import glob
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -34,6 +34,7 @@ from bundle.manifest import (
     identify,
 )
 from bundle.sae import SaeWeights
+from bundle.swap import swap_in, sync
 from bundle.version import __version__
 
 FileWriter = Callable[[Path], None]
@@ -67,8 +68,7 @@ def write_bundle(
     if unknown or missing:
         raise BundleError(f"bundle files: missing {sorted(missing)}, not expected {sorted(unknown)}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    for stale in target.parent.glob(f".{target.name}.writing-*"):
-        shutil.rmtree(stale, ignore_errors=True)
+    _remove(target, "writing")
     temporary = Path(mkdtemp(prefix=f".{target.name}.writing-", dir=target.parent))
     try:
         for file_name, write in {**own, **files}.items():
@@ -78,12 +78,13 @@ def write_bundle(
         (temporary / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
         temporary.chmod(0o755)
         for path in temporary.iterdir():
-            _fsync(path)
-        _fsync(temporary)
-        _swap(temporary, target)
+            sync(path)
+        sync(temporary)
+        swap_in(temporary, target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    _remove(target, "retired")
     return manifest
 
 
@@ -103,28 +104,10 @@ def refuse_occupied(target: Path, *, replace: bool) -> None:
         )
 
 
-def _swap(temporary: Path, target: Path) -> None:
-    retired = None
-    if target.exists():
-        retired = target.with_name(f".{target.name}.retired-{os.getpid()}")
-        target.rename(retired)
-    try:
-        temporary.rename(target)
-    except OSError:
-        if retired is not None:
-            retired.rename(target)
-        raise
-    _fsync(target.parent)
-    if retired is not None:
-        shutil.rmtree(retired, ignore_errors=True)
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _remove(target: Path, kind: str) -> None:
+    """Clear what an earlier writer of the same target left behind when it died."""
+    for stale in target.parent.glob(f".{glob.escape(target.name)}.{kind}-*"):
+        shutil.rmtree(stale, ignore_errors=True)
 
 
 def _manifest(
