@@ -1,7 +1,7 @@
 """Which concepts to look for: metadata columns to families, their values to members. Legend: N items.
 
-Strings and lists of strings name concepts; numbers become intervals (offline.label.intervals); a boolean column is one
-concept, its ``true``; dates are read as years. What is left out is said in ``notes``.
+Strings and lists of strings name concepts; numbers become intervals (offline.label.intervals); booleans are the words
+``true`` and ``false``. What is left out is said in ``notes``.
 """
 
 from __future__ import annotations
@@ -83,22 +83,19 @@ def _column(name: str, family: str, column: pa.Array, config: LabelConfig, found
     elif _is_text(kind) or (_is_list(kind) and _is_text(kind.value_type)):
         _names(name, family, column, config, found)
     elif pa.types.is_boolean(kind):
-        members = np.asarray(column.fill_null(False).to_numpy(zero_copy_only=False), np.bool_)
-        found.concepts.append(Candidate(f"{family}:true", family, "true", members))
-    elif pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        _numbers(name, f"{family}_year", family, pc.year(column), found)
+        _names(name, family, column.cast(pa.string()), config, found)
     elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         if family == "id" or family.endswith("_id"):
             found.notes.append(f"{name!r}: not used, its name says that it is an id")
         else:
-            _numbers(name, family, family, column, found)
+            _numbers(name, family, column, found)
     else:
         found.notes.append(f"{name!r}: not used, {kind} is neither text, a list of text nor a number")
 
 
-def _numbers(name: str, meaning: str, family: str, column: pa.Array, found: Candidates) -> None:
+def _numbers(name: str, family: str, column: pa.Array, found: Candidates) -> None:
     values = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
-    bands = intervals(meaning, values)
+    bands = intervals(family, values)
     if not bands:
         found.notes.append(f"{name!r}: not used, all its values are the same")
     for band in bands:

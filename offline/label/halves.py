@@ -1,8 +1,8 @@
 """Fit on one half, score on the other: no item is scored by a model, or at a threshold, that has seen it.
 
 AUC and average precision are the means over the two halves (scores of two models are not on one scale). The threshold
-of a half is the one of best F1 on *out-of-fold* scores inside the fitting half: it is chosen from two inner fits and never
-sees the scored half. Legend: N items.
+of a half is the one of best F1 on *out-of-fold* scores inside the fitting half: it is chosen from two inner fits and
+never sees the scored half. Legend: N items.
 """
 
 from __future__ import annotations

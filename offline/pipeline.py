@@ -1,0 +1,102 @@
+"""The whole way: data -> recommender -> SAE -> codes -> concepts -> evaluation -> a verified bundle.
+
+Each arrow is a stage that reports through ``offline.progress``. What would be refused at the end is refused before the
+first long stage; what a killed run has done is found again in its run folder (offline.workspace).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from bundle import BundleContents, Manifest, load_bundle, refuse_occupied
+from offline import stages
+from offline.config import PipelineConfig
+from offline.export import export_bundle
+from offline.progress import Progress, Quiet
+from offline.provenance import make_provenance
+from offline.workspace import Workspace
+
+
+@dataclass
+class _Clock:
+    """Seconds of every stage, and the way to the person who waits."""
+
+    ui: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str, title: str) -> Iterator[None]:
+        self.ui.stage(title)
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - started, 3)
+
+
+def run(config: PipelineConfig, ui: Progress | None = None) -> Manifest:
+    """Make a bundle at ``config.out`` and verify it; the manifest of what lies there.
+
+    Raises:
+        BundleExists: the output is taken; DataError: the input is off; TrainingError: a stage cannot go on.
+    """
+    ui = ui or Quiet()
+    refuse_occupied(config.out, replace=config.replace)
+    workspace = Workspace(config.out)
+    done = False
+    try:
+        manifest = _run(config, workspace, _Clock(ui))
+        done = True
+    finally:
+        ui.close()
+        workspace.release(delete=done and not config.keep_run)
+    return manifest
+
+
+def _run(config: PipelineConfig, workspace: Workspace, clock: _Clock) -> Manifest:
+    ui = clock.ui
+    with clock.stage("data", f"reading {config.dataset or 'tables'}"):
+        dataset, embeddings = stages.load(config, ui)
+    options = stages.recommender_options(config)
+    told = workspace.claim(stages.deciding_facts(config, dataset, options), resume=config.resume)
+    if told:
+        ui.say(told)
+    split = stages.hold_out(dataset.interactions)
+    if embeddings is None:
+        with clock.stage("recommender", f"training the recommender ({config.recommender})"):
+            embeddings = stages.recommend(config, dataset, split, options=options, workspace=workspace, ui=ui)
+    with clock.stage("ranking", "ranking against popularity"):
+        ranking = stages.rank(embeddings, split, dataset)
+    with clock.stage("sae", "training the SAE, stage 1"):
+        trained = stages.train(config, embeddings, split, workspace=workspace, ui=ui)
+    with clock.stage("concepts", "naming concepts"):
+        codes = stages.encode_items(trained.weights, embeddings.items)
+        labels = stages.label(config, dataset, codes, embeddings=embeddings, sae=trained.weights, ui=ui)
+    contents = BundleContents(
+        sae=trained.weights,
+        metric=embeddings.metric,
+        items=dataset.items,
+        item_vectors=embeddings.items,
+        item_bias=embeddings.item_bias,
+        item_codes=codes,
+        concepts=labels.concepts,
+        arrays=labels.arrays,
+        calibration={"unit": "concept_gap"},
+        user_ids=dataset.user_ids if config.store_users else None,
+        user_vectors=embeddings.users if config.store_users else None,
+    )
+    with clock.stage("export", "writing and verifying the bundle"):
+        manifest = export_bundle(
+            config.out,
+            contents,
+            name=config.title,
+            recommender=config.recommender_kind,
+            provenance=make_provenance(
+                config, dataset, trained, labels, ranking=ranking, options=options, seconds=clock.seconds
+            ),
+            evaluation=None,
+            replace=config.replace,
+        )
+        load_bundle(config.out, verify=True)
+    return manifest
