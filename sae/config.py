@@ -94,14 +94,15 @@ class SaeConfig(_Frozen):
     ) -> Self:
         """The default recipe for embeddings of size ``dim``: two stages, widths and sparsity from the data's size.
 
-        ``latents = 4 dim``, but at least 16 and at most a quarter of the rows to learn from, in multiples of 8;
-        an item keeps about ``dim / 8`` latents (2 to 32) and a user twice as many. ``relu`` gets an L1 penalty, without
-        which it is not sparse. Measured in docs/decisions/003.
+        ``latents = 4 dim``, at least 32, at most 1,024, a quarter of the items and an eighth of all rows, in multiples
+        of 8 (and never below 16); an item keeps about ``dim / 8`` latents (2 to 32) and a user twice as many. Beyond 128 dimensions a step
+        takes half as many rows, to stay within minutes. ``relu`` gets an L1 penalty, without which it is not sparse.
+        Measured in docs/decisions/003.
         """
-        rows = n_items + n_users
-        latents = max(16, min(4 * dim, rows // 4) // 8 * 8)
-        k_items = min(max(2, round(dim / 8)), 32, latents // 4)
-        k_users = min(2 * k_items, latents // 2)
+        latents = max(16, min(max(32, 4 * dim), 1024, n_items // 4, (n_items + n_users) // 8) // 8 * 8)
+        k_items = min(max(2, round(dim / 8)), 32, latents // 8)
+        k_users = min(2 * k_items, latents // 4)
+        batch = 512 if dim <= 128 else 256
         l1 = 0.01 if activation == "relu" else 0.0
         return cls(
             latents=latents,
@@ -120,6 +121,8 @@ class SaeConfig(_Frozen):
                 unit_decoder=False,
                 freeze_encoder_bias=True,
             ),
+            batch_users=batch,
+            batch_items=2 * batch,
             seed=seed,
         )
 

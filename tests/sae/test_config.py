@@ -51,7 +51,8 @@ def test_sparsity_fits_the_width():
 @pytest.mark.parametrize(("n_items", "n_users"), [(200, 50), (500, 1_000), (3_706, 6_040), (1_000_000, 5_000_000)])
 def test_for_data_needs_no_flag(dim, n_items, n_users, activation):
     derived = SaeConfig.for_data(dim, n_items, n_users, activation=activation)
-    assert derived.latents <= max(16, (n_items + n_users) // 4)
+    assert 16 <= derived.latents <= max(16, min(1024, n_items // 4))
+    assert derived.latents % 8 == 0
     for stage in (derived.stage1, derived.stage2):
         assert stage.k_items <= stage.k_users or stage is derived.stage1
         assert 2 <= stage.k_items <= 32
