@@ -29,7 +29,7 @@ from protos.steering.v1.concepts_pb2_grpc import add_ConceptServiceServicer_to_s
 from protos.steering.v1.recommend_pb2_grpc import add_RecommendServiceServicer_to_server
 from server import health
 from server.arguments import read_settings
-from server.logs import make_logger
+from server.logs import make_logger, unbuffered
 from server.policy import PolicySet, check_attributes, check_concepts, load_policies
 from server.rpc import Calls, ConceptService, RecommendService, concepts, recommend
 from server.settings import Settings
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or Ctrl-C; the exit code."""
     try:
         settings = read_settings(sys.argv[1:] if argv is None else argv)
-        uvloop.run(_serve(settings, make_logger(sys.stdout, settings.log_level)))
+        uvloop.run(_serve(settings, make_logger(unbuffered(), settings.log_level)))
     except TillerError as error:
         print(f"error: {error}", file=sys.stderr)
         return REFUSED
@@ -70,7 +70,8 @@ def open_engine(settings: Settings, log: FilteringBoundLogger) -> Engine:
         BundleError: the bundle is missing or not what it claims.
         PolicyError: a policy file is refused, with every fault of every file.
     """
-    # Two threads per query are slower than one, and calls run beside each other (docs/decisions).
+    # Two threads per query are slower than one. OpenMP keeps the number per calling thread: this must be the
+    # thread that searches.
     faiss.omp_set_num_threads(1)
     bundle = load_bundle(settings.bundle)
     policies = load_policies(settings.policies)

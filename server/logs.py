@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import sys
 from typing import TextIO
 
 import structlog
 from structlog.typing import FilteringBoundLogger
+
+
+def unbuffered(descriptor: int | None = None) -> TextIO:
+    """A text stream on a file descriptor (None: standard output) that keeps nothing back.
+
+    A buffer that cannot be written any more would turn the exit code of a clean stop into a failure.
+    """
+    raw = io.FileIO(sys.stdout.fileno() if descriptor is None else descriptor, "w", closefd=False)
+    return io.TextIOWrapper(raw, encoding="utf-8", write_through=True)  # type: ignore[type-var]
 
 
 class _Lines:

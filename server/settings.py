@@ -40,7 +40,7 @@ class Settings(BaseSettings, Limits):
         default=4 << 20, ge=1 << 10, le=1 << 30, description="largest message taken or sent, in bytes"
     )
     share_sample: float = Field(
-        default=1.0, ge=0, le=1,
+        default=0.1, ge=0, le=1,
         description="part of the steered requests whose unsteered list is computed too, for tiller_concept_share",
     )  # fmt: skip
     drain_seconds: float = Field(

@@ -1,0 +1,217 @@
+"""The metrics: what they count, and that docs/monitoring.md lists each of them, no more and no less."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import grpc
+import pytest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+
+from bundle import Bundle
+from protos.steering.v1.recommend_pb2 import RecommendRequest, RecommendResponse
+from protos.steering.v1.recommend_pb2_grpc import RecommendServiceStub
+from protos.steering.v1.rules_pb2 import Rule
+from server.policy import load_policies
+from server.telemetry import Telemetry
+from server.types import Action, Answer, Considered, Effect, Ranking, Status
+from server.types import Rule as CoreRule
+from tests.docs_reader import ROOT
+from tests.live import Live, live, read_metrics
+from tests.world import make_world, write_world
+
+ROW = re.compile(r"^\| `(tiller_\w+)` \| (\w+) \| (.*?) \|", re.MULTILINE)
+
+POLICIES = """
+policies:
+  - {name: kids, owner: safety, when: {surface: kids}, rules: [{action: filter, concept: "genre:horror"}]}
+  - {name: trial, owner: shop, mode: shadow, rules: [{action: promote, concept: "genre:western"}]}
+  - {name: off, owner: shop, enabled: false, rules: [{action: promote, concept: "genre:western"}]}
+"""
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return write_world(make_world(), tmp_path_factory.mktemp("metrics") / "planted")
+
+
+@pytest.fixture
+def policies(tmp_path: Path) -> Path:
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    (folder / "all.yaml").write_text(POLICIES)
+    return folder
+
+
+def _ask(server: Live, **request: object) -> RecommendResponse:
+    with grpc.insecure_channel(server.addresses.grpc) as channel:
+        return RecommendServiceStub(channel).Recommend(
+            RecommendRequest(**{"user_id": "u3", "k": 10, **request}), timeout=30
+        )
+
+
+def _used(bundle: Bundle) -> Telemetry:
+    """Telemetry that has counted something of everything, so that every label is there."""
+    telemetry = Telemetry()
+    telemetry.serving(bundle.manifest, load_policies(None))
+    telemetry.started("Recommend")
+    telemetry.finished("Recommend", "OK", 0.001)
+    rule = CoreRule(Action.DEMOTE, "genre:horror")
+    effect = Effect(Considered(rule, Status.APPLIED), share_before=0.5, share_after=0.1)
+    nothing = bundle.contents.item_codes.indptr[:0]
+    telemetry.answered(
+        Answer(Ranking(nothing, nothing.astype("float32")), (effect,), "b", "none", {"search": 0.001}, eligible=0)
+    )
+    return telemetry
+
+
+def test_the_documentation_has_every_metric_with_its_type_and_labels_and_no_other(bundle: Bundle) -> None:
+    documented = {
+        name: (kind, set(re.findall(r"`(\w+)`", labels)))
+        for name, kind, labels in ROW.findall((ROOT / "docs" / "monitoring.md").read_text())
+    }
+    exported = {}
+    for family in _used(bundle).registry.collect():
+        if family.name.startswith("process_"):
+            continue
+        name = family.name + ("_total" if family.type == "counter" else "")
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        exported[name] = (family.type, labels)
+    assert documented == exported
+
+
+def test_the_other_metrics_are_those_of_the_process(bundle: Bundle) -> None:
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    known = {family.name for family in registry.collect()}
+    assert {f.name for f in _used(bundle).registry.collect() if not f.name.startswith("tiller_")} == known
+
+
+def test_every_metric_has_help_text(bundle: Bundle) -> None:
+    assert [family.name for family in _used(bundle).registry.collect() if len(family.documentation) < 10] == []
+
+
+def test_calls_are_counted_by_method_and_code_and_timed(bundle: Bundle) -> None:
+    with live(bundle.path) as server:
+        for _ in range(3):
+            _ask(server)
+        with pytest.raises(grpc.RpcError):
+            _ask(server, k=0)
+        metrics = server.metrics()
+    assert metrics['tiller_requests_total{code="OK",method="Recommend"}'] == 3
+    assert metrics['tiller_requests_total{code="INVALID_ARGUMENT",method="Recommend"}'] == 1
+    assert metrics['tiller_request_seconds_count{method="Recommend"}'] == 4
+    assert metrics["tiller_in_flight"] == 0
+    stages = ("decode", "user", "plan", "search", "edit", "explain", "encode")
+    assert {metrics[f'tiller_stage_seconds_count{{stage="{stage}"}}'] for stage in stages} == {3}
+    inside = sum(metrics[f'tiller_stage_seconds_sum{{stage="{stage}"}}'] for stage in stages)
+    assert 0 < inside <= metrics['tiller_request_seconds_sum{method="Recommend"}']
+
+
+def test_shares_before_and_after_are_those_of_the_answer(bundle: Bundle) -> None:
+    rules = [
+        Rule(action="ACTION_FILTER", concept="genre:comedy"),
+        Rule(action="ACTION_PROMOTE", concept="genre:western", strength=0.8),
+        Rule(action="ACTION_DEMOTE", concept="latent:9"),
+        Rule(action="ACTION_DEMOTE", concept="latent:12"),
+        Rule(action="ACTION_DEMOTE", concept="genre:horror", strength=0),
+    ]
+    users = ("u1", "u2", "u3")
+    with live(bundle.path) as server:
+        shown = [_ask(server, user_id=user, rules=rules, include_baseline=True) for user in users]
+        quiet = [_ask(server, user_id=user, rules=rules) for user in users]  # the same, with the baseline unseen
+        metrics = server.metrics()
+    assert [list(one.items) for one in quiet] == [list(one.items) for one in shown]
+    shares: dict[tuple[str, str], list[float]] = {}
+    for answer in shown:
+        for outcome in answer.rules:
+            concept = outcome.rule.concept
+            key = "latent" if concept.startswith("latent:") else concept
+            shares.setdefault((key, "before"), []).append(outcome.share_before)
+            shares.setdefault((key, "after"), []).append(outcome.share_after)
+    for concept, action, rules_of_it in (
+        ("genre:comedy", "filter", 1), ("genre:western", "promote", 1), ("latent", "demote", 2)
+    ):  # fmt: skip
+        for when in ("before", "after"):
+            labels = f'{{action="{action}",concept="{concept}",when="{when}"}}'
+            assert metrics[f"tiller_concept_share_count{labels}"] == 2 * len(users) * rules_of_it
+            assert metrics[f"tiller_concept_share_sum{labels}"] == pytest.approx(2 * sum(shares[concept, when]))
+    assert metrics['tiller_concept_share_sum{action="filter",concept="genre:comedy",when="after"}'] == 0
+    assert not [name for name in metrics if "genre:horror" in name or "latent:" in name]
+    assert metrics['tiller_rules_total{action="demote",source_kind="request",status="off"}'] == 6
+    assert metrics['tiller_rules_total{action="demote",source_kind="request",status="applied"}'] == 12
+
+
+def test_without_a_sample_only_baselines_that_were_asked_for_count(bundle: Bundle) -> None:
+    rules = [Rule(action="ACTION_DEMOTE", concept="genre:comedy")]
+    labels = '{action="demote",concept="genre:comedy",when="after"}'
+    with live(bundle.path, share_sample=0.0) as server:
+        for _ in range(5):
+            _ask(server, rules=rules)
+        assert f"tiller_concept_share_count{labels}" not in server.metrics()
+        _ask(server, rules=rules, include_baseline=True)
+        assert server.metrics()[f"tiller_concept_share_count{labels}"] == 1
+
+
+def test_a_part_of_the_calls_is_sampled(bundle: Bundle) -> None:
+    rules = [Rule(action="ACTION_DEMOTE", concept="genre:comedy")]
+    with live(bundle.path, share_sample=0.5) as server:
+        for _ in range(200):
+            _ask(server, rules=rules)
+        count = server.metrics()['tiller_concept_share_count{action="demote",concept="genre:comedy",when="after"}']
+    assert 50 < count < 150  # 200 fair coins: 7 standard deviations either way
+
+
+def test_policies_are_told_apart_from_requests(bundle: Bundle, policies: Path) -> None:
+    with live(bundle.path, policies=policies) as server:
+        _ask(server, attributes={"surface": "kids"})
+        _ask(server)
+        metrics = server.metrics()
+    assert metrics['tiller_rules_total{action="filter",source_kind="policy",status="applied"}'] == 1
+    assert metrics['tiller_rules_total{action="promote",source_kind="policy",status="shadow"}'] == 2
+    assert metrics['tiller_concept_share_count{action="filter",concept="genre:horror",when="after"}'] == 1
+    assert metrics['tiller_concept_share_sum{action="filter",concept="genre:horror",when="after"}'] == 0
+    assert not [name for name in metrics if name.startswith("tiller_concept_share") and "western" in name]
+    assert metrics['tiller_policies{mode="enforce"}'] == 1
+    assert metrics['tiller_policies{mode="shadow"}'] == 1
+    assert metrics['tiller_policies{mode="disabled"}'] == 1
+    assert metrics[f'tiller_policy_info{{revision="{server.addresses.policy_revision}"}}'] == 1
+
+
+def test_short_lists_and_what_is_served(bundle: Bundle) -> None:
+    with live(bundle.path) as server:
+        _ask(server)
+        _ask(server, k=300)
+        metrics = server.metrics()
+    assert metrics["tiller_short_lists_total"] == 1
+    manifest = bundle.manifest
+    assert metrics["tiller_bundle_items"] == 240
+    assert metrics["tiller_bundle_concepts"] == 6
+    info = f'{{bundle_id="{manifest.bundle_id}",name="planted",tiller_version="{manifest.tiller_version}"}}'
+    assert metrics[f"tiller_bundle_info{info}"] == 1
+    assert metrics['tiller_policy_info{revision="none"}'] == 1
+    loaded = metrics["tiller_bundle_loaded_timestamp_seconds"]
+    assert metrics["process_start_time_seconds"] < loaded == metrics["tiller_policies_loaded_timestamp_seconds"]
+
+
+def test_a_concept_that_two_rules_steer_the_same_way_counts_once() -> None:
+    telemetry = Telemetry()
+    twice = [CoreRule(Action.FILTER, "genre:horror", source=source) for source in ("request", "policy:kids")]
+    effects = tuple(Effect(Considered(r, Status.APPLIED), share_before=0.5, share_after=0.0) for r in twice)
+    empty = make_world(items=10).contents.item_codes.indptr[:0]
+    telemetry.answered(Answer(Ranking(empty, empty.astype("float32")), effects, "b", "none", {}))
+    metrics = read_metrics(generate_latest(telemetry.registry).decode())
+    assert metrics['tiller_concept_share_count{action="filter",concept="genre:horror",when="before"}'] == 1
+    assert metrics['tiller_concept_share_sum{action="filter",concept="genre:horror",when="before"}'] == 0.5
+
+
+def test_another_bundle_takes_the_place_of_the_first(bundle: Bundle) -> None:
+    telemetry = Telemetry()
+    telemetry.serving(bundle.manifest.model_copy(update={"bundle_id": "old"}), load_policies(None))
+    telemetry.serving(bundle.manifest, load_policies(None))
+    metrics = read_metrics(generate_latest(telemetry.registry).decode())
+    assert [name for name in metrics if name.startswith("tiller_bundle_info")] == [
+        f'tiller_bundle_info{{bundle_id="{bundle.manifest.bundle_id}",name="planted",'
+        f'tiller_version="{bundle.manifest.tiller_version}"}}'
+    ]
