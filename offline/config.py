@@ -11,6 +11,7 @@ from rapidfuzz.process import extractOne
 
 from bundle import Metric
 from bundle.errors import TrainingError
+from offline.datasets.synthetic import SyntheticConfig
 from offline.label import LabelConfig
 from sae.config import ActivationName, SaeConfig
 
@@ -32,6 +33,7 @@ class PipelineConfig(BaseModel):
         default=None, description="a public data set, whose recommender is trained first; or give your own tables"
     )
     data: Path | None = Field(default=None, description="its archive or folder; left out: downloaded")
+    world: SyntheticConfig = Field(default_factory=SyntheticConfig, description="sizes of the data set synthetic")
     recommender: Literal["mf"] = Field(default="mf", description="what is trained on a public data set")
     recommender_options: dict[str, Any] = Field(default_factory=dict, description="overrides of its configuration")
 

@@ -58,7 +58,11 @@ def load(config: PipelineConfig, ui: Progress) -> tuple[Dataset, Embeddings | No
     """Own tables with their embeddings, or a public data set that has none yet."""
     if config.dataset is not None:
         dataset = load_dataset(
-            config.dataset, config.data, seed=config.seed, progress=lambda done, total: ui.step(done, total, {})
+            config.dataset,
+            config.data,
+            seed=config.seed,
+            progress=lambda done, total: ui.step(done, total, {}),
+            world=config.world,
         )
         return dataset, None
     return load_tables(

@@ -9,17 +9,25 @@ from bundle.errors import DataError
 
 if TYPE_CHECKING:
     from offline.datasets.download import Progress
+    from offline.datasets.synthetic import SyntheticConfig
     from offline.datasets.types import Dataset
 
 NAMES = ("ml-1m", "ml-100k", "lastfm", "synthetic")
 
 
-def load_dataset(name: str, data: Path | None = None, *, seed: int = 0, progress: Progress | None = None) -> Dataset:
+def load_dataset(
+    name: str,
+    data: Path | None = None,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+    world: SyntheticConfig | None = None,
+) -> Dataset:
     """A data set by name (one of ``NAMES``).
 
     ``data`` is its official archive or unpacked folder; without it the archive is downloaded into the cache
     (``offline.datasets.download.cache_dir``), and ``progress(bytes, total)`` is called on the way. ``seed`` draws the
-    planted world, and the order of Last.FM's listens; it does not touch MovieLens.
+    planted world, and the order of Last.FM's listens; it does not touch MovieLens. ``world``: sizes of ``synthetic``.
 
     Raises:
         DataError: no such name, no such archive, a damaged one, or no connection.
@@ -44,7 +52,7 @@ def load_dataset(name: str, data: Path | None = None, *, seed: int = 0, progress
             )
         from offline.datasets.synthetic import make_synthetic
 
-        return make_synthetic(seed=seed)
+        return make_synthetic(world, seed=seed)
     if data is None:
         from offline.datasets.download import SOURCES, cache_dir, download
 
