@@ -1,4 +1,4 @@
-"""Whatever lies in the folder, a loader gives a bundle or a BundleError that names the place: no other exception, no hang.
+"""Whatever lies in the folder, loading gives a bundle or a BundleError naming the place: no other exception, no hang.
 
 Three adversaries: bad luck (bytes changed, checksums as they were), a clumsy hand (any manifest), and malice or a bug
 in an exporter (bytes changed and checksums made to fit, so that the parsers themselves are reached).
