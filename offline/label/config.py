@@ -30,7 +30,7 @@ class LabelConfig(BaseModel):
     max_share: float = Field(default=0.95, gt=0, le=1, description="a concept on more of the items is not offered")
     min_auc: float = Field(default=0.65, ge=0.5, le=1, description="weaker on held-out items: not offered")
     chance_deviations: float = Field(
-        default=4.0, ge=0, description="and not within so many standard deviations of permuted labels' AUC"
+        default=3.0, ge=0, description="and not within so many standard deviations of permuted labels' AUC"
     )
     max_per_family: int = Field(default=500, ge=1, description="most frequent values kept per family")
     unique_share: float = Field(

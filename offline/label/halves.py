@@ -87,10 +87,11 @@ def best_threshold(labels: BoolArray, scores: Weights) -> float:
 
 
 def chance_deviation(members: int, items: int) -> float:
-    """Standard deviation of the two-fold AUC when the labels are permuted.
+    """Standard deviation of the two-fold AUC when the labels are permuted: Mann-Whitney's for one half.
 
-    One half: Mann-Whitney, ``sqrt((n + 1) / (12 a b))`` with a members and b others; the mean of two halves has it over
-    sqrt(2). Measured against permutations in tests/offline/label/test_halves.py.
+    ``sqrt((a + b + 1) / (12 a b))`` with a members and b others in a half. The mean of two halves does not make it
+    smaller: where the labels of both halves agree by chance, both read-outs gain. Permutations show .8 to 1.1 of it
+    (tests/offline/label/test_halves.py, docs/decisions/004).
     """
     inside, outside = members / 2, (items - members) / 2
-    return float(np.sqrt((inside + outside + 1) / (12 * inside * outside) / 2))
+    return float(np.sqrt((inside + outside + 1) / (12 * inside * outside)))
