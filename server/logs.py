@@ -17,7 +17,7 @@ def unbuffered(descriptor: int | None = None) -> TextIO:
     A buffer that cannot be written any more would turn the exit code of a clean stop into a failure.
     """
     raw = io.FileIO(sys.stdout.fileno() if descriptor is None else descriptor, "w", closefd=False)
-    return io.TextIOWrapper(raw, encoding="utf-8", write_through=True)  # type: ignore[type-var]
+    return io.TextIOWrapper(raw, encoding="utf-8", write_through=True)
 
 
 class _Lines:

@@ -1,7 +1,7 @@
 """steering.v1.RecommendService.
 
 The search runs on the event loop: with one FAISS thread it is the fastest arrangement measured, 4,000 to 100,000 items
-(docs/decisions), and a call never waits for a thread.
+(docs/decisions/006), and a call never waits for a thread.
 """
 
 from __future__ import annotations

@@ -70,11 +70,11 @@ def test_a_fault_is_internal_with_a_request_id_and_the_traceback_stays_here(tmp_
 
 def test_a_call_given_up_is_counted_as_cancelled(tmp_path: Path) -> None:
     # Searches through every latent's titles wait for one thread; the last of them wait longer than their caller.
-    bundle = write_world(make_world(items=3000, latents=256), tmp_path / "planted")
+    bundle = write_world(make_world(items=3000, latents=512), tmp_path / "planted")
     search = ListConceptsRequest(family="latent", query="no title has this", page_size=1000)
     with live(bundle.path) as server, grpc.insecure_channel(server.addresses.grpc) as channel:
         stub = ConceptServiceStub(channel)
-        calls = [stub.ListConcepts.future(search, timeout=0.05) for _ in range(50)]
+        calls = [stub.ListConcepts.future(search, timeout=0.5) for _ in range(200)]
         codes = Counter(call.code() for call in calls)
         late = codes[grpc.StatusCode.DEADLINE_EXCEEDED]
         assert late > 0
@@ -86,4 +86,4 @@ def test_a_call_given_up_is_counted_as_cancelled(tmp_path: Path) -> None:
     answered = counted.get('tiller_requests_total{code="OK",method="ListConcepts"}', 0)
     # A deadline may pass before the server takes a call up, which is then not counted, or while the answer travels.
     assert 0 < given_up <= late
-    assert answered <= 50 - given_up
+    assert answered <= 200 - given_up

@@ -76,7 +76,7 @@ def test_what_kubernetes_puts_into_the_environment_is_named(monkeypatch: pytest.
     assert _refusal("--bundle", "b") == (
         "1 setting is wrong:\n"
         "  --port (TILLER_PORT): found 'tcp://10.0.0.1:50051', expected: a valid integer, unable to parse string as an "
-        "integer Kubernetes sets it for a Service named tiller: set enableServiceLinks: false.\n"
+        "integer. Kubernetes sets it for a Service named tiller: set enableServiceLinks: false.\n"
         "python -m server --help lists them all."
     )
 
