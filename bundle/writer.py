@@ -9,7 +9,8 @@ from __future__ import annotations
 import glob
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import mkdtemp
@@ -67,25 +68,32 @@ def write_bundle(
     missing = set(REQUIRED_FILES) - set(files) - set(own)
     if unknown or missing:
         raise BundleError(f"bundle files: missing {sorted(missing)}, not expected {sorted(unknown)}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _remove(target, "writing")
-    temporary = Path(mkdtemp(prefix=f".{target.name}.writing-", dir=target.parent))
-    try:
+    with staged(target) as temporary:
         for file_name, write in {**own, **files}.items():
             write(temporary / file_name)
         entries = {path.name: checksum(path) for path in sorted(temporary.iterdir())}
         manifest = _manifest(contents, name, recommender, provenance, entries)
         (temporary / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+    return manifest
+
+
+@contextmanager
+def staged(target: Path) -> Iterator[Path]:
+    """A temporary folder that is synced and takes the target's place when the block ends, and is gone if it fails."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for stale in target.parent.glob(f".{target.name}.writing-*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    temporary = Path(mkdtemp(prefix=f".{target.name}.writing-", dir=target.parent))
+    try:
+        yield temporary
         temporary.chmod(0o755)
         for path in temporary.iterdir():
-            sync(path)
-        sync(temporary)
-        swap_in(temporary, target)
+            _fsync(path)
+        _fsync(temporary)
+        _swap(temporary, target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    _remove(target, "retired")
-    return manifest
 
 
 def refuse_occupied(target: Path, *, replace: bool) -> None:

@@ -40,7 +40,13 @@ def test_the_parents_are_made_and_nothing_else_is_left(world: World, tmp_path: P
     target = tmp_path / "deep" / "er" / "bundle"
     export(world, target)
     assert around(target) == {"bundle"}
-    assert target.stat().st_mode & 0o777 == 0o755
+
+
+def test_another_user_may_read_and_nobody_else_may_write(world: World, tmp_path: Path) -> None:
+    """The server in a container is not who trained; safetensors alone would write 0600."""
+    export(world, tmp_path / "b")
+    assert (tmp_path / "b").stat().st_mode & 0o777 == 0o755
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "b").iterdir()} == {0o644}
 
 
 def test_an_occupied_target_is_refused(world: World, tmp_path: Path) -> None:
