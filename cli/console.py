@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-PLAIN_WIDTH = 110
+PLAIN_WIDTH = 120
 """Columns where the output is a file or a pipe."""
 
 
@@ -16,8 +16,8 @@ def make_console() -> Console:
     """Standard output; colours only on a terminal (and never with NO_COLOR), a fixed width where it is none."""
     from rich.console import Console
 
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+    console = Console(highlight=False, markup=False)
+    return console if console.is_terminal else Console(highlight=False, markup=False, width=PLAIN_WIDTH)
 
 
 @dataclass(frozen=True)

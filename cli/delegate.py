@@ -5,6 +5,8 @@ Arguments are handed on untouched, ``--help`` too, so that the two ways can neve
 
 from __future__ import annotations
 
+import os
+
 import typer
 
 UNTOUCHED = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -21,6 +23,9 @@ def train(context: typer.Context) -> None:
 
     Example: tiller train --items items.parquet --users users.parquet --out bundles/mine
     """
+    from offline.train_sae import main
+
+    raise typer.Exit(main(context.args))
 
 
 def serve(context: typer.Context) -> None:
@@ -28,3 +33,9 @@ def serve(context: typer.Context) -> None:
 
     Example: tiller serve --bundle bundles/demo --port 50051
     """
+    # As server.__main__ does: read by OpenMP and BLAS when they are first imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from server.app import main
+
+    raise typer.Exit(main(context.args))

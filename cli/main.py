@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 
@@ -65,7 +66,17 @@ def _sentence(error: Exception) -> str:
 
     if isinstance(error, TillerError):
         return str(error)
+    # Whoever raised it has imported the client; others need not.
+    if "client.errors" in sys.modules and isinstance(error, sys.modules["client.errors"].TillerRpcError):
+        return _rpc_sentence(error)
     raise error
+
+
+def _rpc_sentence(error: Any) -> str:
+    if error.code.name == "UNAVAILABLE":
+        address = error.message.partition(": ")[0]
+        return f"no server answers at {address}. Start one: tiller serve --bundle DIR"
+    return str(error.message)
 
 
 def _say(sentence: str, code: int) -> int:

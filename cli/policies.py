@@ -43,8 +43,13 @@ def validate(
     for warning in warnings:
         typer.echo(str(warning))
     rules = sum(len(policy.rules) for policy in policies.policies)
-    told = f"{len(policies.policies)} policies, {rules} rules, revision {policies.revision}"
+    count = f"{_count(len(policies.policies), 'policy', 'policies')}, {_count(rules, 'rule', 'rules')}"
+    told = f"{count}, revision {policies.revision}"
     if warnings:
-        typer.echo(f"{folder}: {told}; {len(warnings)} {'warning' if len(warnings) == 1 else 'warnings'}")
+        typer.echo(f"{folder}: {told}; {_count(len(warnings), 'warning', 'warnings')}")
         raise typer.Exit(1)
     typer.echo(f"{folder}: {told}: valid")
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"

@@ -2,51 +2,56 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal, cast, get_args
 
 from cli.refuse import UsageRefused
-
-MEMBERSHIPS = ("label", "readout", "either")
-
-
-@dataclass(frozen=True)
-class TypedRule:
-    """One rule from the command line. ``strength`` None: the server's default; ``membership`` only for a filter."""
-
-    action: str
-    concept: str
-    strength: float | None = None
-    membership: str = ""
-
-    def __str__(self) -> str:
-        """``promote genre:western 0.8``, as a heading shows it."""
-        extra = self.membership or ("" if self.strength is None else f"{self.strength:g}")
-        return f"{self.action} {self.concept} {extra}".rstrip()
+from client.rules import Channel, Membership, Rule
 
 
-def parse_soft(action: str, text: str) -> TypedRule:
-    """``CONCEPT`` or ``CONCEPT=STRENGTH`` of a promotion or demotion; the server checks the concept's name."""
+def parse_soft(action: Literal["demote", "promote"], text: str, channel: Channel = "item") -> Rule:
+    """``CONCEPT`` or ``CONCEPT=STRENGTH`` of a promotion or demotion; the server checks name and range."""
     concept, equals, strength = text.rpartition("=")
     if not equals:
-        return TypedRule(action, text)
+        return Rule(action, text, channel=channel)
     try:
-        return TypedRule(action, concept, float(strength))
+        return Rule(action, concept, strength=float(strength), channel=channel)
     except ValueError:
         raise UsageRefused(
             f"--{action} {text}", found=f"strength {strength!r}", expected="a number from 0 to 1 after '='"
         ) from None
 
 
-def parse_filter(text: str) -> TypedRule:
+def parse_filter(text: str) -> Rule:
     """``CONCEPT`` or ``CONCEPT=label|readout|either`` of a filter; a filter is a promise and takes no strength."""
     concept, equals, membership = text.rpartition("=")
     if not equals:
-        return TypedRule("filter", text)
-    if membership not in MEMBERSHIPS:
+        return Rule("filter", text)
+    if membership not in get_args(Membership):
         raise UsageRefused(
             f"--filter {text}",
             found=f"{membership!r} after '='",
-            expected=" | ".join(MEMBERSHIPS),
+            expected=" | ".join(get_args(Membership)),
             hint="A filter is a promise and takes no strength; use --demote for a soft rule.",
         )
-    return TypedRule("filter", concept, membership=membership)
+    return Rule("filter", concept, membership=cast(Membership, membership))
+
+
+def parse_channel(text: str) -> Channel:
+    """``item`` or ``query``."""
+    if text not in get_args(Channel):
+        raise UsageRefused("--channel", found=repr(text), expected=" | ".join(get_args(Channel)))
+    return cast(Channel, text)
+
+
+def parse_attribute(text: str) -> tuple[str, str]:
+    """``NAME=VALUE``."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise UsageRefused(f"--attribute {text}", found="no '='", expected="NAME=VALUE, such as surface=kids")
+    return name, value
+
+
+def told(rule: Rule) -> str:
+    """``promote genre:western 0.8``, as a heading shows it."""
+    extra = rule.membership if rule.action == "filter" else None if rule.strength is None else f"{rule.strength:g}"
+    return f"{rule.action} {rule.concept}" + (f" {extra}" if extra else "")

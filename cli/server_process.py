@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -33,7 +34,7 @@ def served(bundle: Path) -> Iterator[str]:
         ServerFailed: with the last lines of its log.
     """
     with TemporaryDirectory(prefix="tiller-") as folder:
-        port_file, log = Path(folder) / "port", Path(folder) / "server.log"
+        port_file, log = Path(folder) / "address.json", Path(folder) / "server.log"
         command = [sys.executable, "-P", "-m", "server", "--bundle", str(bundle), "--host", "127.0.0.1",
                    "--port", "0", "--metrics-port", "0", "--port-file", str(port_file)]  # fmt: skip
         with log.open("wb") as output:
@@ -42,7 +43,7 @@ def served(bundle: Path) -> Iterator[str]:
                 command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, env=_environment()
             )
         try:
-            yield f"127.0.0.1:{_port(process, port_file, log)}"
+            yield _address(process, port_file, log)
         finally:
             _stop(process)
 
@@ -55,11 +56,11 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path}
 
 
-def _port(process: subprocess.Popen[bytes], port_file: Path, log: Path) -> int:
+def _address(process: subprocess.Popen[bytes], port_file: Path, log: Path) -> str:
     deadline = time.monotonic() + START_LIMIT
     while time.monotonic() < deadline:
-        if port_file.is_file() and (text := port_file.read_text().split()):
-            return int(text[0])
+        if port_file.is_file():
+            return str(json.loads(port_file.read_text())["grpc"])
         if process.poll() is not None:
             raise ServerFailed(f"the server ended with code {process.returncode}", found=_tail(log))
         time.sleep(0.02)

@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 
 from bundle import Concept, concept_id
-from cli.rules import TypedRule
+from client import Rule
 
 Titles = list[tuple[str, str]]
 """Items of one answer, best first: id and title."""
 
-Ask = Callable[[str, Sequence[TypedRule], int], Titles]
+Ask = Callable[[str, Sequence[Rule], int], Titles]
 """``ask(user_id, rules, k)``: one request to the server."""
 
 MIX = 0.3
@@ -46,7 +46,7 @@ class Clocked:
     plain: list[float] = field(default_factory=list)
     steered: list[float] = field(default_factory=list)
 
-    def __call__(self, user_id: str, rules: Sequence[TypedRule], k: int) -> Titles:
+    def __call__(self, user_id: str, rules: Sequence[Rule], k: int) -> Titles:
         """Ask, and keep the time."""
         start = time.perf_counter()
         answer = self.ask(user_id, rules, k)
@@ -106,8 +106,8 @@ def choose(lists: Mapping[str, Titles], carriers: Mapping[str, frozenset[str]], 
 def also_worth(carriers: Mapping[str, frozenset[str]], first: str, count: int) -> list[str]:
     """``first``, then other concepts spread from the largest to the smallest, ``count`` in all."""
     others = sorted((c for c in carriers if c != first), key=lambda c: (-len(carriers[c]), c))
-    places = np.linspace(0, len(others) - 1, min(count - 1, len(others))).round().astype(int) if others else []
-    return [first, *dict.fromkeys(others[place] for place in places)]
+    spread = np.linspace(0, len(others) - 1, min(count - 1, len(others)))
+    return [first, *dict.fromkeys(others[round(place)] for place in spread.tolist())]
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ def survey(
     users: Sequence[str],
     concepts: Sequence[str],
     carriers: Mapping[str, frozenset[str]],
-    columns: Mapping[str, Callable[[str], Sequence[TypedRule]]],
+    *,
+    columns: Mapping[str, Callable[[str], Sequence[Rule]]],
     k: int,
     step: Callable[[], None] = lambda: None,
 ) -> Outcome:

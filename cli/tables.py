@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich import box
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +18,7 @@ from cli.console import Signs
 
 COLOURS = {"filter": "red", "demote": "yellow", "promote": "green"}
 NEUTRAL = "cyan"
+MOVE_WIDTH = 7
 
 
 @dataclass(frozen=True)
@@ -78,16 +80,23 @@ def movement(rank: int, was: int, known: int, signs: Signs) -> str:
     return f"{signs.up}{was - rank}" if was > rank else f"{signs.down}{rank - was}"
 
 
-def side_by_side(listings: Sequence[Listing], concepts: Sequence[Marked], signs: Signs) -> Table:
-    """Lists beside each other, the concepts marked, the moves shown, and under each the places that carry a concept."""
-    table = Table(box=box.SIMPLE_HEAD, show_footer=True, pad_edge=False, padding=(0, 1))
-    table.add_column("", justify="right", style="dim", no_wrap=True)
+def side_by_side(listings: Sequence[Listing], concepts: Sequence[Marked], signs: Signs, width: int) -> Table:
+    """Lists beside each other in ``width`` columns: the concepts marked, the moves shown, and under each list how many
+    of its places carry a concept.
+    """
+    table = Table(
+        box=box.SIMPLE_HEAD, show_footer=bool(concepts), pad_edge=False, padding=(0, 1), collapse_padding=True
+    )
+    table.add_column("", justify="right", style="dim", no_wrap=True, width=3)
+    moving = sum(listing.moves for listing in listings)
+    room = (width - 5 - moving * (MOVE_WIDTH + 1)) // len(listings) - 1
     for listing in listings:
-        table.add_column(
-            Text(listing.heading), footer=_counts(listing, concepts, signs), no_wrap=True, overflow="ellipsis", ratio=1
-        )
+        footer = _counts(listing, concepts, signs)
+        titles = min(max(room, 12), max([_width(place, concepts) for place in listing.places] + [len(listing.heading)]))
+        table.add_column(Text(listing.heading), footer=footer, no_wrap=True, overflow="ellipsis",
+                         width=max(titles, len(footer)))  # fmt: skip
         if listing.moves:
-            table.add_column("", no_wrap=True, min_width=4)
+            table.add_column("", no_wrap=True, width=MOVE_WIDTH)
     shown = len(listings[0].places)
     for rank in range(1, max(len(listing.places) for listing in listings) + 1):
         cells: list[Text] = [Text(str(rank))]
@@ -101,12 +110,18 @@ def side_by_side(listings: Sequence[Listing], concepts: Sequence[Marked], signs:
     return table
 
 
+def _width(place: Place, concepts: Sequence[Marked]) -> int:
+    return len(concepts) + bool(concepts) + cell_len(place.title or place.item_id)
+
+
 def legend(concepts: Sequence[Marked], listings: Sequence[Listing], signs: Signs) -> Text:
     """What the signs mean, in one line."""
     text = Text()
     for position, marked in enumerate(concepts):
         text.append(f"{sign_of(position, len(concepts), signs)} {marked.concept}", style_of(marked))
         text.append("   ")
+    if not any(listing.moves for listing in listings):
+        text.rstrip()
     if any(listing.moves for listing in listings):
         text.append(f"{signs.up}n {signs.down}n moved n places   new n: came from unsteered rank n", "dim")
     return text
@@ -135,6 +150,7 @@ def _counts(listing: Listing, concepts: Sequence[Marked], signs: Signs) -> Text:
         sign = sign_of(position, len(concepts), signs)
         text.append(f"{sign} {listing.count(marked.concept)} of {len(listing.places)}", style_of(marked))
         text.append("  ")
+    text.rstrip()
     return text
 
 

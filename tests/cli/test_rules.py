@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from cli.refuse import UsageRefused
-from cli.rules import TypedRule, parse_filter, parse_soft
+from cli.rules import parse_attribute, parse_channel, parse_filter, parse_soft, told
+from client import Rule
 
 
 @pytest.mark.parametrize(
@@ -11,7 +12,7 @@ from cli.rules import TypedRule, parse_filter, parse_soft
     [("genre:western", "genre:western", None), ("genre:western=0.8", "genre:western", 0.8), ("a:b=c=0", "a:b=c", 0.0)],
 )
 def test_soft_rule(text: str, concept: str, strength: float | None) -> None:
-    assert parse_soft("promote", text) == TypedRule("promote", concept, strength)
+    assert parse_soft("promote", text, "query") == Rule("promote", concept, strength=strength, channel="query")
 
 
 def test_soft_rule_with_a_strength_that_is_no_number() -> None:
@@ -23,8 +24,8 @@ def test_soft_rule_with_a_strength_that_is_no_number() -> None:
 
 
 def test_filter() -> None:
-    assert parse_filter("genre:horror") == TypedRule("filter", "genre:horror")
-    assert parse_filter("genre:horror=either") == TypedRule("filter", "genre:horror", membership="either")
+    assert parse_filter("genre:horror") == Rule("filter", "genre:horror")
+    assert parse_filter("genre:horror=either") == Rule("filter", "genre:horror", membership="either")
 
 
 def test_filter_takes_no_strength() -> None:
@@ -36,13 +37,28 @@ def test_filter_takes_no_strength() -> None:
     )
 
 
+def test_channel() -> None:
+    assert parse_channel("query") == "query"
+    with pytest.raises(UsageRefused) as refused:
+        parse_channel("both")
+    assert str(refused.value) == "--channel: found 'both', expected item | query."
+
+
+def test_attribute() -> None:
+    assert parse_attribute("surface=a=b") == ("surface", "a=b")
+    with pytest.raises(UsageRefused) as refused:
+        parse_attribute("kids")
+    assert str(refused.value) == "--attribute kids: found no '=', expected NAME=VALUE, such as surface=kids."
+
+
 @pytest.mark.parametrize(
     ("rule", "text"),
     [
-        (TypedRule("promote", "genre:western", 0.8), "promote genre:western 0.8"),
-        (TypedRule("promote", "genre:western"), "promote genre:western"),
-        (TypedRule("filter", "genre:horror", membership="either"), "filter genre:horror either"),
+        (Rule("promote", "genre:western", strength=0.8, channel="item"), "promote genre:western 0.8"),
+        (Rule("promote", "genre:western"), "promote genre:western"),
+        (Rule("filter", "genre:horror", membership="either"), "filter genre:horror either"),
+        (Rule("filter", "genre:horror"), "filter genre:horror"),
     ],
 )
-def test_as_a_heading(rule: TypedRule, text: str) -> None:
-    assert str(rule) == text
+def test_as_a_heading(rule: Rule, text: str) -> None:
+    assert told(rule) == text

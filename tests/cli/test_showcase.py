@@ -6,14 +6,14 @@ import pyarrow as pa
 import pytest
 
 from bundle import Concept, Quality
-from cli.rules import TypedRule
 from cli.showcase import Clocked, Subject, Titles, also_worth, choose, labelled, share, survey
+from client import Rule
 
 QUALITY = Quality(auc=1, precision=1, recall=1, base_rate=0.1)
 
 
 def concept(name: str) -> Concept:
-    return Concept(id=name, family=name.split(":")[0], display_name=name, items=1, row=0, readout="logistic",
+    return Concept(id=name, family=name.partition(":")[0], display_name=name, items=1, row=0, readout="logistic",
                    threshold=0.5, quality=QUALITY)  # fmt: skip
 
 
@@ -71,15 +71,17 @@ def test_other_concepts_spread_over_the_sizes() -> None:
 def test_survey_counts_forbidden_items_and_mean_shares() -> None:
     carriers = {"genre:horror": frozenset("ab")}
 
-    def ask(user_id: str, rules: Sequence[TypedRule], k: int) -> Titles:
+    def ask(user_id: str, rules: Sequence[Rule], k: int) -> Titles:
         if not rules:
             return titles("a", "x") if user_id == "u1" else titles("x", "y")
         return titles("b", "x") if user_id == "u1" else titles("x", "y")  # a filter that fails one user in two
 
     clocked = Clocked(ask)
-    columns = {"unsteered": lambda c: [], "filter": lambda c: [TypedRule("filter", c)]}
+    columns = {"unsteered": lambda _: [], "filter": lambda c: [Rule("filter", c)]}
     steps: list[int] = []
-    outcome = survey(clocked, ["u1", "u2"], ["genre:horror"], carriers, columns, 2, lambda: steps.append(1))
+    outcome = survey(
+        clocked, ["u1", "u2"], ["genre:horror"], carriers, columns=columns, k=2, step=lambda: steps.append(1)
+    )
     assert outcome.shares == {"genre:horror": {"unsteered": 0.25, "filter": 0.25}}
     assert (outcome.users, outcome.filtered, outcome.forbidden) == (2, 4, 1)
     assert (len(clocked.plain), len(clocked.steered), len(steps)) == (2, 2, 2)

@@ -33,7 +33,7 @@ AFTER = Listing("promote genre:western", (western("b", carries=True, was=2), wes
 
 
 def test_lists_side_by_side_need_no_colour() -> None:
-    lines = rendered(side_by_side([BEFORE, AFTER], [Marked("genre:western", "promote")], UNICODE), width=70)
+    lines = rendered(side_by_side([BEFORE, AFTER], [Marked("genre:western", "promote")], UNICODE, 70), width=70)
     assert [line.split() for line in lines if "─" not in line] == [
         ["unsteered", "promote", "genre:western"],
         ["1", "Film", "a", "●", "Film", "b", "↑1"],
@@ -47,7 +47,7 @@ def test_several_concepts_are_letters() -> None:
     one = Place("y", "Film y", frozenset({"genre:horror"}))
     listing = Listing("steered", (both, one), moves=False)
     concepts = [Marked("genre:western", "promote"), Marked("genre:horror", "filter")]
-    lines = rendered(side_by_side([listing], concepts, ASCII), width=60)
+    lines = rendered(side_by_side([listing], concepts, ASCII, 60), width=60)
     assert any("AB Film x" in line for line in lines)
     assert any(" B Film y" in line and "A" not in line for line in lines)
     assert lines[-1].split() == ["A", "1", "of", "2", "B", "2", "of", "2"]
@@ -55,19 +55,19 @@ def test_several_concepts_are_letters() -> None:
 
 def test_a_short_list_leaves_its_places_empty() -> None:
     short = Listing("filter genre:western", (western("a", carries=False, was=1),))
-    lines = rendered(side_by_side([BEFORE, short], [Marked("genre:western", "filter")], ASCII))
+    lines = rendered(side_by_side([BEFORE, short], [Marked("genre:western", "filter")], ASCII, 100))
     assert [line.split() for line in lines][-2] == ["2", "*", "Film", "b"]
     assert [line.split() for line in lines][-1] == ["*", "1", "of", "2", "*", "0", "of", "1"]
 
 
 def test_a_title_too_long_is_cut_and_not_wrapped() -> None:
     long = Listing("unsteered", (Place("a", "A" * 200, frozenset()),), moves=False)
-    lines = rendered(side_by_side([long], [], UNICODE), width=50)
+    lines = rendered(side_by_side([long], [], UNICODE, 50), width=50)
     assert sum("A" in line for line in lines) == 1
 
 
 def test_an_item_without_title_shows_its_id() -> None:
-    lines = rendered(side_by_side([Listing("x", (Place("m0001", "", frozenset()),), moves=False)], [], ASCII))
+    lines = rendered(side_by_side([Listing("x", (Place("m0001", "", frozenset()),), moves=False)], [], ASCII, 100))
     assert any("m0001" in line for line in lines)
 
 

@@ -1,0 +1,73 @@
+"""`tiller recommend`: one user's list beside the steered one, from a running server."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+DEFAULT_SERVER = "127.0.0.1:50051"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(recommend)
+
+
+def recommend(
+    *,
+    user: Annotated[str, typer.Option(metavar="USER_ID", help="A user of the bundle.")],
+    server: Annotated[str, typer.Option(metavar="HOST:PORT", help="A running server.")] = DEFAULT_SERVER,
+    promote: Annotated[
+        list[str] | None, typer.Option(metavar="CONCEPT[=STRENGTH]", help="Raise a concept, 0 to 1 (unset: 0.5).")
+    ] = None,
+    demote: Annotated[
+        list[str] | None, typer.Option(metavar="CONCEPT[=STRENGTH]", help="Lower a concept, 0 to 1 (unset: 0.5).")
+    ] = None,
+    filter_: Annotated[
+        list[str] | None,
+        typer.Option("--filter", metavar="CONCEPT[=label|readout|either]", help="Return no member of a concept."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="ITEM_ID", help="Never return this item; may be repeated.")
+    ] = None,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of the list.")] = 10,
+    channel: Annotated[str, typer.Option(help="Where soft rules act: item or query.")] = "item",
+    attribute: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="What policies are matched against: surface=kids.")
+    ] = None,
+    ignore_policies: Annotated[bool, typer.Option(help="Leave the server's policies out.")] = False,
+    explain: Annotated[bool, typer.Option(help="Add base score, contributions and concepts of every item.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the server's whole answer as JSON.")] = False,
+) -> None:
+    """One user's list, unsteered and steered side by side: what moved, and each concept's share before and after.
+
+    Rules may be repeated and mixed; each concept once.
+
+    Example: tiller recommend --user u00007 --promote genre:western=0.8 --filter genre:horror
+    """
+    from cli import rules as typed
+    from client import TillerClient
+
+    where = typed.parse_channel(channel)
+    rules = [
+        *(typed.parse_soft("promote", text, where) for text in promote or ()),
+        *(typed.parse_soft("demote", text, where) for text in demote or ()),
+        *(typed.parse_filter(text) for text in filter_ or ()),
+    ]
+    attributes = dict(typed.parse_attribute(text) for text in attribute or ())
+    with TillerClient(server) as client:
+        answer = client.recommend(
+            user_id=user, k=k, rules=rules, exclude=exclude or (), attributes=attributes,
+            ignore_policies=ignore_policies, explain=True, baseline=True,
+        )  # fmt: skip
+        if as_json:
+            typer.echo(json.dumps(asdict(answer), ensure_ascii=False, indent=1))
+            return
+        from cli.answer import compare, print_answer
+        from cli.console import make_console
+
+        compared = compare(client, answer, user, k, exclude or ())
+    print_answer(compared, user, make_console(), explain=explain)
