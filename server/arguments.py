@@ -95,5 +95,7 @@ def _fault(detail: ErrorDetails) -> str:
         return f"{place}: not given, expected: {Settings.model_fields[name].description}"
     text = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     found = repr(detail["input"])
-    hint = ". Kubernetes sets it for a Service named tiller: set enableServiceLinks: false." if "tcp://" in found else ""
-    return f"{place}: found {found}, expected: {text}{hint}"
+    fault = f"{place}: found {found}, expected: {text}"
+    if "tcp://" in found:
+        fault += ". Kubernetes sets it for a Service named tiller: set enableServiceLinks: false."
+    return fault
