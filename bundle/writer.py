@@ -81,19 +81,20 @@ def write_bundle(
 def staged(target: Path) -> Iterator[Path]:
     """A temporary folder that is synced and takes the target's place when the block ends, and is gone if it fails."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    for stale in target.parent.glob(f".{target.name}.writing-*"):
-        shutil.rmtree(stale, ignore_errors=True)
+    _remove(target, "writing")
     temporary = Path(mkdtemp(prefix=f".{target.name}.writing-", dir=target.parent))
     try:
         yield temporary
         temporary.chmod(0o755)
         for path in temporary.iterdir():
-            _fsync(path)
-        _fsync(temporary)
-        _swap(temporary, target)
+            path.chmod(0o644)  # safetensors writes 0600; a server may run as somebody else
+            sync(path)
+        sync(temporary)
+        swap_in(temporary, target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    _remove(target, "retired")
 
 
 def refuse_occupied(target: Path, *, replace: bool) -> None:
