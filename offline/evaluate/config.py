@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from offline.evaluate.methods import METHODS
 
 
 class EvaluateConfig(BaseModel):
@@ -24,10 +28,22 @@ class EvaluateConfig(BaseModel):
         default=(0.0, 0.25, 0.5, 0.75, 1.0), description="strengths of the dose-response curves"
     )
     fidelity_users: int = Field(default=1000, ge=1, description="sampled users whose lists fidelity compares")
-    steering_users: int = Field(default=500, ge=1, description="sampled users who are steered")
+    steering_users: int = Field(default=300, ge=1, description="sampled users who are steered")
     fewest_users: int = Field(default=100, ge=1, description="steered users are never fewer, whatever the work")
     max_concepts: int = Field(default=40, ge=1, description="concepts steered, the largest of each family in turn")
+    methods: tuple[str, ...] = Field(
+        default=("item", "item_logistic", "query", "papers"), description="ways to steer that are compared"
+    )
     work: float = Field(
-        default=5e8, gt=0, description="ceiling on steered users x items x concepts x methods; users give way"
+        default=2e8, gt=0, description="ceiling on steered users x items x concepts x methods; users give way"
     )
     seed: int = Field(default=0, ge=0, description="of the sampled users and of the halves of the items")
+
+    @model_validator(mode="after")
+    def _known_methods(self) -> Self:
+        unknown = [name for name in self.methods if name not in METHODS]
+        if unknown:
+            raise ValueError(f"methods: {', '.join(unknown)} unknown; there are {', '.join(METHODS)}")
+        if any(not 0 <= strength <= 1 for strength in self.strengths):
+            raise ValueError("strengths: between 0 and 1, as a rule has them")
+        return self

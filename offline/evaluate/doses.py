@@ -15,7 +15,10 @@ from offline.evaluate.panel import FloatArray, IntArray, best_lists
 
 @dataclass(frozen=True)
 class Base:
-    """The panel before steering: ``scores`` [U, N] (seen: -inf), the best ``items`` [U, R] (-1: none) with ``values``."""
+    """The panel before steering.
+
+    ``scores`` [U, N] (seen: -inf); the best ``items`` [U, R] (-1: none) with their ``values``.
+    """
 
     scores: FloatArray
     items: IntArray
@@ -34,7 +37,8 @@ class Base:
         return self.items[:, : self.k]
 
     def _best(self, user: int) -> FloatArray:
-        return self.values[user][self.items[user] >= 0]
+        best: FloatArray = self.values[user][self.items[user] >= 0]
+        return best
 
     def demote_units(self, gain: FloatArray) -> FloatArray:
         """Dose of demote 1 by the read-out ``gain`` [N], [U]."""
@@ -54,11 +58,9 @@ class Base:
         half = min(max(1, self.k // 2), len(members))
         scores = self.scores[:, members]
         if half:
-            scores = np.sort(np.partition(scores, len(members) - half, axis=1)[:, len(members) - half :], axis=1)[:, ::-1]
+            best = np.partition(scores, len(members) - half, axis=1)[:, len(members) - half :]
+            scores = np.sort(best, axis=1)[:, ::-1]
         return np.array(
-            [
-                dose.promote_unit(self._best(user), row[np.isfinite(row)], self.k)
-                for user, row in enumerate(scores)
-            ],
+            [dose.promote_unit(self._best(user), row[np.isfinite(row)], self.k) for user, row in enumerate(scores)],
             np.float32,
         )

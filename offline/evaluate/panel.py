@@ -1,7 +1,7 @@
 """The users an evaluation looks at: their base scores with seen items masked, and what they took later.
 
-A user of the panel has at least one *relevant* item: a test item outside their training items. Without interactions (own
-embeddings alone) the panel is any users, nothing is masked, and there is no NDCG. Legend: U users of the panel,
+A user of the panel has at least one *relevant* item: a test item outside their training items. Without interactions
+(own embeddings alone) the panel is any users, nothing is masked, and there is no NDCG. Legend: U users of the panel,
 N items, K list length.
 """
 

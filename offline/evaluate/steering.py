@@ -1,0 +1,159 @@
+"""What steering a concept costs at the dose that meets a target: share of the list, NDCG kept, overlap with the oracle.
+
+Suppression leaves ``suppress_left`` of the concept's base share; promotion brings it to ``promote_share`` of the list.
+The dose is a factor on every user's unit, the same for all users, found by bisection on the panel's mean share; a
+target beyond ``largest_dose`` is not reached, and the row then holds the share at that dose and no cost. Shares are
+counted by the label, whatever read-out steers. Legend: U users, N items, K list length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bundle import Concept
+from offline.evaluate.config import EvaluateConfig
+from offline.evaluate.doses import Base
+from offline.evaluate.fidelity import ratio
+from offline.evaluate.lists import overlap
+from offline.evaluate.methods import DIRECTIONS, SERVED, Direction, Line, Methods
+from offline.evaluate.oracle import hard_filter, quota
+from offline.evaluate.panel import BoolArray, IntArray, Panel
+from offline.evaluate.window import Window, share_of
+
+BISECTIONS = 16
+CLOSE = 0.01
+"""Bisection ends when the share is within this part of the target."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A dose (None: not reached) and the lists at it, or at the largest dose tried."""
+
+    dose: float | None
+    lists: IntArray
+
+
+class Lists:
+    """Lists of a line at any dose; the windows 0 to 1, 1 to 4, 4 to 16, ... are made when first needed."""
+
+    def __init__(self, line: Line, base: Base) -> None:
+        self._line, self._base = line, base
+        self._windows: dict[float, Window] = {}
+
+    def at(self, dose: float) -> IntArray:
+        """The lists at a dose, [U, K]."""
+        return self._window(dose).lists(dose)
+
+    def _window(self, dose: float) -> Window:
+        high = 1.0
+        while high < dose:
+            high *= 4
+        if high not in self._windows:
+            low = 0.0 if high == 1 else high / 4
+            line, below = self._line, self._windows.get(low)
+            likely = self._base.items if below is None else below.best(low, len(self._base.items[0]))
+            self._windows[high] = Window.between(
+                line.scores, line.column, line.unit, likely, k=self._base.k, low=low, high=high
+            )
+        return self._windows[high]
+
+    def reach(self, target: float, members: BoolArray, direction: Direction, largest: float) -> Found:
+        """The smallest dose that brings the mean share to ``target``, by bisection within a window."""
+
+        def there(lists: IntArray) -> bool:
+            share = share_of(lists, members)
+            return share <= target if direction == "suppress" else share >= target
+
+        lists = self.at(0)
+        if there(lists):
+            return Found(0.0, lists)
+        low, high = 0.0, 1.0
+        lists = self.at(high)
+        while not there(lists):
+            if high >= largest:
+                return Found(None, lists)
+            low, high = high, min(4 * high, largest)
+            lists = self.at(high)
+        window = self._window(high)
+        for _ in range(BISECTIONS):
+            if abs(share_of(lists, members) - target) <= CLOSE * target:
+                break
+            window = window.narrowed(low, high)
+            middle = (low + high) / 2
+            tried = window.lists(middle)
+            if there(tried):
+                high, lists = middle, tried
+            else:
+                low = middle
+        return Found(high, lists)
+
+
+def steer_concept(
+    concept: Concept, methods: Methods, config: EvaluateConfig
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of the steering table, and the dose-response of the served channels, for one concept.
+
+    A row: ``concept``, ``family``, ``method``, ``direction``, ``base_share``, ``target``, ``reached``, ``dose``,
+    ``share``, ``ndcg_kept`` (NDCG over the unsteered one), ``overlap`` with the oracle's list. A response: ``concept``,
+    ``family``, ``channel``, ``direction`` and one value per strength: ``share``, ``ndcg_kept``.
+    """
+    panel, base = methods.panel, methods.base
+    members = methods.subject.labels(concept)
+    before = share_of(base.lists, members)
+    whole = mean_ndcg(panel, base.lists)
+    makers = methods.of(concept, config.methods)
+    rows: list[dict[str, Any]] = []
+    responses: list[dict[str, Any]] = []
+    for direction in DIRECTIONS:
+        target = before * config.suppress_left if direction == "suppress" else config.promote_share
+        ideal = hard_filter(base, members) if direction == "suppress" else quota(base, members, target)
+        open_target = before > 0 if direction == "suppress" else before < target
+        head = {"concept": concept.id, "family": concept.family, "direction": direction, "base_share": before}
+
+        def row(method: str, found: Found, reached: bool) -> dict[str, Any]:
+            kept = ratio(mean_ndcg(panel, found.lists), whole) if reached else None
+            return head | {  # noqa: B023 - called within the same turn
+                "method": method,
+                "target": target,  # noqa: B023
+                "reached": reached,
+                "dose": found.dose,
+                "share": share_of(found.lists, members),
+                "ndcg_kept": kept,
+                "overlap": float(overlap(ideal, found.lists).mean()) if reached else None,  # noqa: B023
+            }
+
+        if open_target:
+            rows.append(row("oracle", Found(None, ideal), reached=True))
+        for method, make in makers.items():
+            line = make(direction)
+            if line is None:
+                if open_target:
+                    rows.append(row(method, Found(None, base.lists), reached=False))
+                continue
+            lists = Lists(line, base)
+            if open_target:
+                found = lists.reach(target, members, direction, config.largest_dose)
+                rows.append(row(method, found, reached=found.dose is not None))
+                if method == "papers" and direction == "suppress" and "papers_zero" in config.methods:
+                    zero = Found(0.0, lists.at(0))
+                    rows.append(row("papers_zero", zero, reached=share_of(zero.lists, members) <= target))
+            if method in SERVED:
+                shown = [lists.at(strength) for strength in config.strengths]
+                responses.append(
+                    head
+                    | {
+                        "channel": method,
+                        "share": [share_of(part, members) for part in shown],
+                        "ndcg_kept": [ratio(mean_ndcg(panel, part), whole) for part in shown],
+                    }
+                )
+    return rows, responses
+
+
+def mean_ndcg(panel: Panel, lists: IntArray) -> float | None:
+    """Mean NDCG over the panel; None without interactions."""
+    ndcg = panel.ndcg(lists)
+    return None if ndcg is None else float(np.mean(ndcg))
