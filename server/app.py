@@ -36,6 +36,9 @@ from server.settings import Settings
 from server.steer import Engine
 from server.telemetry import MetricsServer, Telemetry
 
+QUIET_SECONDS = 0.1
+"""Of the event loop without a call: then its queue is empty."""
+
 STOPPED, REFUSED, INTERRUPTED = 0, 2, 130
 
 
@@ -118,7 +121,8 @@ async def running(settings: Settings, log: FilteringBoundLogger) -> AsyncIterato
         finally:
             log.info("draining", seconds=settings.drain_seconds)
             await state.drain()
-            await server.stop(settings.drain_seconds)
+            left = await _settled(calls, settings.drain_seconds)
+            await server.stop(left)
             concept_service.close()
             log.info("stopped")
 
@@ -144,6 +148,17 @@ async def _serve(settings: Settings, log: FilteringBoundLogger) -> None:
         finally:
             if settings.port_file is not None:
                 settings.port_file.unlink(missing_ok=True)
+
+
+async def _settled(calls: Calls, seconds: float) -> float:
+    """Answer on until no call came for a moment, or for ``seconds``; what is left of them.
+
+    A gRPC server that is told to stop cancels the calls that lie unread in its queue, so the queue is emptied first.
+    """
+    end = time.perf_counter() + seconds
+    while calls.quiet_for() < QUIET_SECONDS and (left := end - time.perf_counter()) > 0:
+        await asyncio.sleep(min(QUIET_SECONDS / 4, left))
+    return max(0.0, end - time.perf_counter())
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:

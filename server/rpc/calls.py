@@ -7,7 +7,6 @@ import secrets
 import time
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import grpc
@@ -38,12 +37,32 @@ class Observer(Protocol):
         """What Recommend answered; with the baseline where the answer has one."""
 
 
-@dataclass(frozen=True, slots=True)
 class Calls:
-    """What every service needs to report its calls."""
+    """What every service reports its calls to; knows whether any are under way."""
 
-    observer: Observer
-    log: structlog.typing.FilteringBoundLogger
+    def __init__(self, observer: Observer, log: structlog.typing.FilteringBoundLogger) -> None:
+        self.observer = observer
+        self.log = log
+        self._under_way = 0
+        self._last = time.perf_counter()
+
+    def quiet_for(self) -> float:
+        """Seconds since the last call began or ended; 0 while one is under way."""
+        return 0.0 if self._under_way else time.perf_counter() - self._last
+
+    def began(self, method: str) -> float:
+        """A call came in; when."""
+        self._under_way += 1
+        self.observer.started(method)
+        return time.perf_counter()
+
+    def ended(self, method: str, code: grpc.StatusCode, request_id: str, began: float) -> None:
+        """It was answered, refused or given up."""
+        self._under_way -= 1
+        self._last = time.perf_counter()
+        seconds = self._last - began
+        self.observer.finished(method, code.name, seconds)
+        self.log.debug("call", method=method, code=code.name, request_id=request_id, seconds=round(seconds, 6))
 
 
 class Servicer(Protocol):
@@ -62,8 +81,8 @@ def unary(method: str) -> Callable[[Callable[[Any, _Request, str], Awaitable[_Re
     def wrap(handle: Callable[[Any, _Request, str], Awaitable[_Response]]) -> Any:
         @functools.wraps(handle)
         async def call(self: Servicer, request: _Request, context: ServicerContext[_Request, _Response]) -> _Response:
-            calls, started = self._calls, time.perf_counter()
-            calls.observer.started(method)
+            calls = self._calls
+            began = calls.began(method)
             code, request_id = grpc.StatusCode.CANCELLED, ""
             try:
                 request_id = _request_id(request, context)
@@ -77,9 +96,7 @@ def unary(method: str) -> Callable[[Callable[[Any, _Request, str], Awaitable[_Re
                 _report(calls, method, request_id, error)
                 refusal = status_of(error, request_id)
             finally:
-                seconds = time.perf_counter() - started
-                calls.observer.finished(method, code.name, seconds)
-                calls.log.debug("call", method=method, code=code.name, request_id=request_id, seconds=round(seconds, 6))
+                calls.ended(method, code, request_id, began)
             await context.abort_with_status(refusal)  # type: ignore[attr-defined] # the stubs are older
             raise AssertionError("abort_with_status returned")
 

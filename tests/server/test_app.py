@@ -79,6 +79,21 @@ def test_sigterm_lets_calls_in_flight_finish(tmp_path: Path) -> None:
     assert [json.loads(line)["event"] for line in out.splitlines()] == ["serving", "draining", "stopped"]
 
 
+def test_sigterm_lets_calls_that_wait_for_their_turn_finish(tmp_path: Path) -> None:
+    # Explaining two thousand items keeps the event loop busy; what comes meanwhile lies unread in the queue.
+    bundle = write_world(make_world(items=2000), tmp_path / "planted")
+    request = RecommendRequest(user_id="u1", k=2000, explain=True)
+    port_file = tmp_path / "ports.json"
+    with process("--bundle", bundle.path, "--max-k", 2000, "--drain-seconds", 60, *_loopback(port_file)) as child:
+        where = wait_for_addresses(port_file, child)
+        with grpc.insecure_channel(where["grpc"]) as channel:
+            calls = [RecommendServiceStub(channel).Recommend.future(request, timeout=120) for _ in range(30)]
+            calls[0].result()
+            child.send_signal(signal.SIGTERM)
+            assert [len(call.result().items) for call in calls] == [2000] * 30
+        assert child.wait(timeout=60) == 0
+
+
 def test_a_log_reader_that_goes_away_costs_no_call_and_no_clean_exit(bundle: Bundle, tmp_path: Path) -> None:
     port_file = tmp_path / "ports.json"
     with process("--bundle", bundle.path, "--log-level", "debug", *_loopback(port_file)) as child:
