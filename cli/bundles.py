@@ -41,10 +41,10 @@ def verify(folder: Folder) -> None:
     """
     from bundle import load_bundle
     from server.encoder import Encoder
-    from server.retrieval import FlatRetriever
+    from server.retrieval import open_retriever
 
     bundle = load_bundle(folder)
-    FlatRetriever.open(bundle)
+    open_retriever(bundle)
     Encoder(bundle)
     manifest = bundle.manifest
     size = sum(entry.bytes for entry in manifest.files.values())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from cli.main import run
+from cli.server_process import served
 from tests.world import World, make_world, write_world
 
 
@@ -46,3 +47,10 @@ def world() -> World:
 def planted(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the planted world's bundle."""
     return write_world(world, tmp_path_factory.mktemp("cli") / "planted").path
+
+
+@pytest.fixture(scope="session")
+def address(planted: Path) -> Iterator[str]:
+    """A real server on the planted bundle."""
+    with served(planted) as where:
+        yield where
