@@ -6,8 +6,10 @@ numpy, pyarrow and pydantic only. Legend: B batch, D embedding, L latents, N ite
 from bundle.codes import SparseCodes
 from bundle.concepts import CONCEPT_ID, LATENT_FAMILY, Concept, ConceptFile, LatentWeight, Purity, Quality, concept_id
 from bundle.contents import BundleContents, ConceptArrays, search_query, search_vectors
+from bundle.index import PARAMS, HnswParams, IndexEntry, IndexKind, IndexParams, IvfParams, PqParams, RecallRow
 from bundle.manifest import FORMAT_VERSION, Manifest, Metric
 from bundle.reader import Bundle, load_bundle, read_manifest, verify_files
+from bundle.reindex import write_reindexed
 from bundle.sae import Activation, SaeWeights, TowerWeights
 from bundle.version import __version__
 from bundle.writer import refuse_occupied, write_bundle
@@ -16,17 +18,25 @@ __all__ = [
     "CONCEPT_ID",
     "FORMAT_VERSION",
     "LATENT_FAMILY",
+    "PARAMS",
     "Activation",
     "Bundle",
     "BundleContents",
     "Concept",
     "ConceptArrays",
     "ConceptFile",
+    "HnswParams",
+    "IndexEntry",
+    "IndexKind",
+    "IndexParams",
+    "IvfParams",
     "LatentWeight",
     "Manifest",
     "Metric",
+    "PqParams",
     "Purity",
     "Quality",
+    "RecallRow",
     "SaeWeights",
     "SparseCodes",
     "TowerWeights",
@@ -39,4 +49,5 @@ __all__ = [
     "search_vectors",
     "verify_files",
     "write_bundle",
+    "write_reindexed",
 ]

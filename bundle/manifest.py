@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from bundle.index import IndexEntry
+
 FORMAT_VERSION: Literal[1] = 1
 MANIFEST = "manifest.json"
 
@@ -79,6 +81,7 @@ class Manifest(_Frozen):
         description="every number needed to rerun: command, config, seeds, versions, data"
     )
     files: dict[str, FileEntry]
+    index: IndexEntry | None = Field(default=None, description="index.faiss; left out: the exact one of the export")
 
 
 def checksum(path: Path) -> FileEntry:

@@ -1,4 +1,4 @@
-"""Turns arrays into what the server loads: encoder.onnx, decoder.onnx and index.faiss. No torch.
+"""Turns arrays into what the server loads: encoder.onnx, decoder.onnx and the exact index. No torch.
 
 The graphs are built node by node from the numpy form (bundle.sae), not traced from torch: they are small enough to
 read, they hold no training-only branch, and one parity test covers numpy = torch = ONNX Runtime. Both graphs are the
@@ -10,14 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from bundle import BundleContents, Manifest, SaeWeights, TowerWeights, search_vectors, write_bundle
+from bundle import BundleContents, Manifest, SaeWeights, TowerWeights, write_bundle
 from bundle.writer import FileWriter
+from offline.index import write_flat_index
 
 OPSET = 17
 """Has TopK with int64 k, ScatterElements and ReduceL2 with attribute axes; ONNX Runtime 1.13 and later run it."""
@@ -45,14 +45,6 @@ def export_bundle(
     return write_bundle(
         target, contents, files, name=name, recommender=recommender, provenance=provenance, replace=replace
     )
-
-
-def write_flat_index(contents: BundleContents, path: Path) -> None:
-    """Exact inner-product index over the search vectors (cosine: unit rows; bias: one more column)."""
-    vectors = search_vectors(contents.item_vectors, contents.item_bias, contents.metric)
-    index = faiss.IndexFlatIP(vectors.shape[1])
-    index.add(vectors)
-    faiss.write_index(index, str(path))
 
 
 def write_encoder(sae: SaeWeights, path: Path) -> None:

@@ -18,7 +18,7 @@ from server.catalogue import Catalogue
 from server.encoder import Encoder
 from server.explain import explain
 from server.policy import PolicySet, resolve
-from server.retrieval import FlatRetriever, Retriever, steered_search
+from server.retrieval import Retriever, open_retriever, steered_search
 from server.settings import Limits
 from server.types import Action, Answer, FloatArray, Plan, Query, Ranking, Rule
 from server.validate import validate
@@ -37,7 +37,9 @@ class Engine:
     @classmethod
     def open(cls, bundle: Bundle, policies: PolicySet | None = None, limits: Limits | None = None) -> Engine:
         """Load what a bundle needs to be served: names, ONNX sessions, index."""
-        return cls(Catalogue(bundle), Encoder(bundle), FlatRetriever.open(bundle), policies, limits or Limits())
+        catalogue = Catalogue(bundle)
+        retriever = open_retriever(bundle, catalogue.vectors)
+        return cls(catalogue, Encoder(bundle), retriever, policies, limits or Limits())
 
     @property
     def bundle_id(self) -> str:

@@ -1,7 +1,23 @@
-"""Top-k search: a FAISS adapter behind a small protocol, and the exact merge of soft item rules."""
+"""Top-k search: FAISS adapters behind a small protocol, and the exact merge of soft item rules."""
 
+from server.retrieval.approximate import ApproximateRetriever
 from server.retrieval.flat import FlatRetriever
+from server.retrieval.load import make_retriever, open_retriever, read_index
 from server.retrieval.merge import Gain, Posting, steered_search
 from server.retrieval.protocol import Retriever
+from server.retrieval.searchers import HnswSearcher, IvfSearcher, Searcher
 
-__all__ = ["FlatRetriever", "Gain", "Posting", "Retriever", "steered_search"]
+__all__ = [
+    "ApproximateRetriever",
+    "FlatRetriever",
+    "Gain",
+    "HnswSearcher",
+    "IvfSearcher",
+    "Posting",
+    "Retriever",
+    "Searcher",
+    "make_retriever",
+    "open_retriever",
+    "read_index",
+    "steered_search",
+]

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import faiss
 import numpy as np
 import numpy.typing as npt
 
-from bundle import Bundle
-from bundle.errors import BundleCorrupt
 from server import bits
 from server.types import FloatArray, Ranking
 
@@ -21,23 +17,6 @@ class FlatRetriever:
 
     def __init__(self, index: faiss.Index) -> None:
         self._index = index
-
-    @classmethod
-    def open(cls, bundle: Bundle) -> FlatRetriever:
-        """Read ``index.faiss`` and check that it is over this bundle's vectors."""
-        path: Path = bundle.path / "index.faiss"
-        try:
-            index = faiss.read_index(str(path))
-        except RuntimeError as error:
-            raise BundleCorrupt(f"{path}", found=str(error).splitlines()[0], hint="Export the bundle again.") from error
-        manifest = bundle.manifest
-        wanted = (manifest.dims.items, manifest.dims.embedding + manifest.item_bias, faiss.METRIC_INNER_PRODUCT)
-        found = (index.ntotal, index.d, index.metric_type)
-        if found != wanted:
-            raise BundleCorrupt(
-                f"{path}: items, dimension, metric", found=found, expected=wanted, hint="Export the bundle again."
-            )
-        return cls(index)
 
     def __len__(self) -> int:
         return int(self._index.ntotal)

@@ -19,7 +19,7 @@ from server.bits import BitArray
 from server.retrieval.protocol import Retriever
 from server.types import FloatArray, IntArray, Ranking
 
-ScoreArray = npt.NDArray[np.float64]
+ScoreArray = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
