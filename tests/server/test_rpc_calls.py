@@ -20,7 +20,6 @@ from protos.steering.v1.recommend_pb2 import Embedding, RecommendRequest
 from protos.steering.v1.recommend_pb2_grpc import RecommendServiceStub, add_RecommendServiceServicer_to_server
 from server.bits import BitArray
 from server.logs import make_logger
-from server.retrieval import FlatRetriever
 from server.rpc import Calls, RecommendService
 from server.steer import Engine
 from server.telemetry import Telemetry
@@ -29,8 +28,13 @@ from tests.live import live, read_metrics
 from tests.world import make_world, write_world
 
 
-class BrokenIndex(FlatRetriever):
+class BrokenIndex:
     """A fault injected below the engine: the index fails as FAISS does when its memory is gone."""
+
+    exact = True
+
+    def __len__(self) -> int:
+        return 60
 
     def search(self, query: FloatArray, n: int, allowed: BitArray | None = None) -> Ranking:  # noqa: ARG002
         raise RuntimeError("Error in faiss: /srv/secret/index.faiss could not be read")
@@ -39,7 +43,7 @@ class BrokenIndex(FlatRetriever):
 def test_a_fault_is_internal_with_a_request_id_and_the_traceback_stays_here(tmp_path: Path) -> None:
     bundle = write_world(make_world(items=60), tmp_path / "planted")
     engine = Engine.open(bundle)
-    broken = replace(engine, retriever=BrokenIndex.open(bundle))
+    broken = replace(engine, retriever=BrokenIndex())
     log, telemetry = io.StringIO(), Telemetry()
 
     async def ask() -> grpc.aio.AioRpcError:
