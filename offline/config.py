@@ -114,6 +114,9 @@ def make_sae_config(overrides: Mapping[str, Any], *, dim: int, n_items: int, n_u
         if overrides.get("activation") == name:
             activation = name
     base = SaeConfig.for_data(dim, n_items, n_users, activation=activation, seed=seed).model_dump()
+    width = overrides.get("latents")
+    if isinstance(width, int) and width > 3:
+        _cap_sparsity(base, width)
     if overrides.get("towers") == "shared" and "stage2" not in overrides:
         base["stage2"] = None
     try:
@@ -138,6 +141,13 @@ def refused(error: ValidationError, where: str, known: list[str]) -> TrainingErr
     nearest = extractOne(key, known)
     hint = f"Did you mean {nearest[0]}?" if nearest and nearest[1] >= 60 else None
     return TrainingError(what, found="an unknown key", expected=f"one of {', '.join(known)}", hint=hint)
+
+
+def _cap_sparsity(base: dict[str, Any], width: int) -> None:
+    """The default sparsity follows a narrower SAE, as in ``for_data``; what is given is not touched."""
+    for stage in ("stage1", "stage2"):
+        base[stage]["k_items"] = min(base[stage]["k_items"], width // 4)
+        base[stage]["k_users"] = min(base[stage]["k_users"], width // (4 if stage == "stage1" else 2))
 
 
 def _laid_over(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

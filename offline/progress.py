@@ -116,7 +116,7 @@ class Bars:
 
     def say(self, text: str) -> None:
         """The sentence, above the bars."""
-        self._progress.console.print(escape(text))
+        self._progress.console.print(text, markup=False, highlight=False)
 
     def close(self) -> None:
         """Leaves the bars where they are."""

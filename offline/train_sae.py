@@ -44,7 +44,7 @@ A text column becomes concepts (genre:horror), a number intervals (year:1980s, p
 where it was when the same command is given again.
 """  # noqa: E501 - commands are not broken
 
-SECTIONS = ("sae", "recommender", "label", "evaluation")
+SECTIONS = ("sae", "recommender", "world", "label", "evaluation")
 """Sections of a --config file, each with the keys of its own configuration."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -130,6 +130,7 @@ def _configure(given: dict[str, Any]) -> PipelineConfig:
     from pydantic import ValidationError
 
     from offline.config import PipelineConfig, refused
+    from offline.datasets.synthetic import SyntheticConfig
     from offline.label import LabelConfig
 
     sections = _read_sections(given.pop("config"))
@@ -137,16 +138,18 @@ def _configure(given: dict[str, Any]) -> PipelineConfig:
     knobs = {name: given.pop(name) for name in ("latents", "activation", "k_items", "k_users")}
     sae = _with_knobs(sae, knobs)
     columns = given.pop("columns")
-    try:
-        label = LabelConfig.model_validate(sections.get("label", {}))
-    except ValidationError as error:
-        raise refused(error, "label", list(LabelConfig.model_fields)) from error
+    checked: dict[str, Any] = {}
+    for section, model in (("label", LabelConfig), ("world", SyntheticConfig)):
+        try:
+            checked[section] = model.model_validate(sections.get(section, {}))
+        except ValidationError as error:
+            raise refused(error, section, list(model.model_fields)) from error
     try:
         return PipelineConfig(
             **given,
             columns=tuple(name.strip() for name in columns.split(",") if name.strip()) if columns else None,
             sae=sae,
-            label=label,
+            **checked,
             recommender_options=sections.get("recommender", {}),
             evaluation=sections.get("evaluation", {}),
             command=("python", "-m", "offline.train_sae", *sys.argv[1:]),
