@@ -50,7 +50,7 @@ def run_demo(plan: DemoPlan) -> Facts:
     """Run the whole demo; its figures. The server is stopped whatever happens, SIGTERM and SIGHUP included."""
     started = time.perf_counter()
     console = make_console()
-    with _ending_in_order():
+    with ending_in_order():
         bundle, dataset = _make_bundle(plan, console)
         console.print(f"\nStarting the server on {plan.out} and asking it as a client ...\n")
         with served(plan.out) as address, TillerClient(address) as client:
@@ -112,7 +112,7 @@ def _program() -> str:
 
 
 @contextmanager
-def _ending_in_order() -> Iterator[None]:
+def ending_in_order() -> Iterator[None]:
     """SIGTERM and SIGHUP leave through the ``finally`` blocks, as Ctrl-C does."""
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the signature of a handler

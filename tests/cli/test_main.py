@@ -83,7 +83,6 @@ def test_an_unforeseen_error_keeps_its_traceback(tiller: Tiller, monkeypatch: py
 
 def test_a_reader_that_leaves_early_is_no_error(planted: Path) -> None:
     command = f"{sys.executable} -m cli concepts list --family latent --bundle {planted} --json | head -1"
-    ran = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, cwd=ROOT, check=False
-    )
+    shell = ["bash", "-o", "pipefail", "-c", command]
+    ran = subprocess.run(shell, capture_output=True, text=True, cwd=ROOT, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "[\n", "")
