@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from bundle import Activation, BundleContents, dose, search_query, search_vectors
 from server.steer import Engine
 from server.types import Action, Channel, Membership, Query, Rule
+from tests.server.retrieval.backends import make
 from tests.world import make_world, write_world
 
 KINDS = {
@@ -24,12 +26,27 @@ KINDS = {
     "relu": {"activation": Activation("relu"), "seed": 4, "items": 97},
 }
 
+APPROXIMATE = [
+    "dot/hnsw-raw",
+    "bias/hnsw-sq8-raw",
+    "cosine/ivf-raw",
+    "threshold/ivf-sq8-raw",
+    "relu/ivf-pq-raw",
+    "bias/hnsw",
+    "dot/ivf-pq",
+]
+"""Kinds with another retriever (tests/server/retrieval/backends.py) in the place of the exact one."""
+
 _FOLDERS: list[TemporaryDirectory[str]] = []  # removed when the interpreter ends
 
 
 @cache
 def engine(kind: str) -> Engine:
-    """An engine over a real bundle of the given kind, read back from disk."""
+    """An engine over a real bundle of the given kind, read back from disk; ``KIND/BACKEND``: with that retriever."""
+    kind, _, backend = kind.partition("/")
+    if backend:
+        exact = engine(kind)
+        return replace(exact, retriever=make(backend, exact.catalogue.vectors))
     folder = TemporaryDirectory(prefix="tiller-world-")
     _FOLDERS.append(folder)
     return Engine.open(write_world(make_world(**KINDS[kind]), Path(folder.name) / "bundle"))  # type: ignore[arg-type]
