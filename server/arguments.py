@@ -17,7 +17,7 @@ from server.settings import Settings
 PROGRAM = "python -m server"
 PREFIX = "TILLER_"
 
-ELSEWHERE = frozenset({"TILLER_CACHE", "TILLER_DATA", "TILLER_TARGET"})
+ELSEWHERE = frozenset({"TILLER_CACHE", "TILLER_DATA"})
 """Variables of other Tiller programs, which may be set where a server starts."""
 
 HELP = """Serve a bundle over gRPC, with metrics for Prometheus on a port of their own.
