@@ -66,7 +66,7 @@ RECIPES: dict[str, Change] = {
     "full whitening": stages(whitening=1.0),
     "users k 16": stages(second={"k_users": 16}),
     "users k 32": stages(second={"k_users": 32}),
-    "the lead": stages(second={"k_users": 16}, whitening=0.0),
+    "the lead": stages(second={"k_users": 16, "reconstruction": 0.1, "learning_rate": 1e-2}, whitening=0.0),
     "256 latents": stages(latents=256),
     "384 latents": stages(latents=384),
     "512 latents": stages(latents=512),
@@ -80,12 +80,16 @@ RECIPES: dict[str, Change] = {
     "batchtopk": stages(activation="batchtopk"),
     "relu": stages(first={"l1": 0.01}, second={"l1": 0.001}, activation="relu"),
     "renormalised items": stages(renormalise_items=True),
+    "stage 2 reconstruction .1": stages(second={"reconstruction": 0.1}),
+    "stage 2 reconstruction .5": stages(second={"reconstruction": 0.5}),
+    "stage 2 reconstruction 1": stages(second={"reconstruction": 1.0}),
+    "stage 2 rate 1e-2": stages(second={"learning_rate": 1e-2}),
     "mixed pairs": stages(pair_sampling="mixed"),
 }
 
 
 def row(name: str, seed: int, weights: SaeWeights, *, embeddings: Embeddings, split: Split, dataset: Dataset) -> str:
-    """Everything the decision page shows of one run, without what the trainer knows itself."""
+    """Everything docs/decisions/003 shows of one run, without what the trainer knows itself."""
     panel = Panel.sample(embeddings, split.train, split.test, 2_000, seed=0)
     kept = fidelity(embeddings, weights, panel, k=10, depth=30, persistence=0.9)
     genres = [c for c in find_candidates(dataset.items).concepts if c.family == "genre"]

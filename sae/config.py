@@ -95,13 +95,14 @@ class SaeConfig(_Frozen):
         """The default recipe for embeddings of size ``dim``: two stages, widths and sparsity from the data's size.
 
         ``latents = 4 dim``, at least 32, at most 1,024, a quarter of the items and an eighth of all rows, in multiples
-        of 8 (and never below 16); an item keeps about ``dim / 8`` latents (2 to 32) and a user twice as many. Beyond 128 dimensions a step
-        takes half as many rows, to stay within minutes. ``relu`` gets an L1 penalty, without which it is not sparse.
+        of 8 (and never below 16); an item keeps about ``dim / 8`` latents (2 to 32), a user, who is a mixture
+        of tastes, about ``dim / 2`` (to 64). Beyond 128 dimensions a step takes half as many rows, to stay within
+        minutes. ``relu`` gets an L1 penalty, without which it is not sparse.
         Measured in docs/decisions/003.
         """
         latents = max(16, min(max(32, 4 * dim), 1024, n_items // 4, (n_items + n_users) // 8) // 8 * 8)
         k_items = min(max(2, round(dim / 8)), 32, latents // 8)
-        k_users = min(2 * k_items, latents // 4)
+        k_users = max(k_items, min(round(dim / 2), 64, latents // 4))
         batch = 512 if dim <= 128 else 256
         l1 = 0.01 if activation == "relu" else 0.0
         return cls(
@@ -111,11 +112,11 @@ class SaeConfig(_Frozen):
             stage1=StageConfig(steps=3000, learning_rate=3e-3, k_users=k_items, k_items=k_items, l1=l1),
             stage2=StageConfig(
                 steps=1500,
-                learning_rate=1e-2,
+                learning_rate=5e-3,
                 item_encoder_rate=0.5,
                 k_users=k_users,
                 k_items=k_items,
-                reconstruction=0.1,
+                reconstruction=0.5,
                 prediction_listwise=1.0,
                 l1=l1 / 10,
                 unit_decoder=False,
