@@ -1,0 +1,117 @@
+"""The dashboard as code: writes tiller.json beside this file. `python deploy/grafana/dashboard.py`
+
+A panel is a title, what it answers, a unit and its queries; their places follow from their order. tests/deploy
+proves that tiller.json is what this writes and that every query asks for metrics the server has.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+TARGET = Path(__file__).with_name("tiller.json")
+JOB = 'job="tiller", instance=~"$instance"'
+SOURCE = {"type": "prometheus", "uid": "prometheus"}
+WIDTH, HEIGHT, COLUMNS = 8, 8, 3
+
+
+def quantile(q: float, metric: str, by: str, more: str = "") -> str:
+    """The q-quantile of a histogram, per label ``by``."""
+    labels = f"le, {by}" if by else "le"
+    return f"histogram_quantile({q}, sum by ({labels}) (rate({metric}_bucket{{{JOB}{more}}}[$__rate_interval])))"
+
+
+def rate(metric: str, by: str, more: str = "") -> str:
+    """Per second, summed per label ``by``."""
+    return f"sum by ({by}) (rate({metric}{{{JOB}{more}}}[$__rate_interval]))"
+
+
+def share(when: str) -> str:
+    """Mean share of a steered concept in the lists."""
+    parts = (rate(f"tiller_concept_share_{part}", "concept, action", f', when="{when}"') for part in ("sum", "count"))
+    return " / ".join(parts)
+
+
+RECOMMEND = ', method="Recommend"'
+FAILED = ', code=~"INTERNAL|UNKNOWN"'
+
+# Title, what it answers, unit, {legend: query}.
+PANELS: list[tuple[str, str, str, dict[str, str]]] = [
+    ("Requests by code", "Who is answered, and who is refused with what.", "reqps",
+     {"{{method}} {{code}}": rate("tiller_requests_total", "method, code")}),
+    ("Errors inside the server", "INTERNAL and UNKNOWN are the server's fault. Alert: TillerFailing.", "percentunit",
+     {"failed": f"(sum(rate(tiller_requests_total{{{JOB}{FAILED}}}[$__rate_interval])) or vector(0))"
+                f" / sum(rate(tiller_requests_total{{{JOB}}}[$__rate_interval]))"}),
+    ("In flight", "Calls being answered now. It grows when calls come faster than they are answered.", "short",
+     {"{{instance}}": f"tiller_in_flight{{{JOB}}}"}),
+    ("Recommend: latency", "Inside the server, the wait for its turn not counted. Alert: TillerSlow.", "s",
+     {"p50": quantile(0.5, "tiller_request_seconds", "", RECOMMEND),
+      "p90": quantile(0.9, "tiller_request_seconds", "", RECOMMEND),
+      "p99": quantile(0.99, "tiller_request_seconds", "", RECOMMEND)}),
+    ("Stages: p50", "Where the time of a usual request goes.", "s",
+     {"{{stage}}": quantile(0.5, "tiller_stage_seconds", "stage")}),
+    ("Stages: p99", "Where the time of a slow request goes.", "s",
+     {"{{stage}}": quantile(0.99, "tiller_stage_seconds", "stage")}),
+    ("Rules by action and fate", "What was applied, switched off, overridden, in shadow, or names an unknown concept.",
+     "ops", {"{{action}} {{status}} ({{source_kind}})": rate("tiller_rules_total", "action, status, source_kind")}),
+    ("Share before and after", "Mean share of each steered concept in the lists, without and with steering.",
+     "percentunit",
+     {"{{concept}} {{action}}, before": share("before"), "{{concept}} {{action}}, after": share("after")}),
+    ("Short lists", "Answers with fewer items than asked for: filters and exclusions left too few.", "percentunit",
+     {"short": f"sum(rate(tiller_short_lists_total{{{JOB}}}[$__rate_interval])) / sum(rate("
+               f"tiller_requests_total{{{JOB}{RECOMMEND}, code=\"OK\"}}[$__rate_interval]))"}),
+    ("Bundle served", "Who serves what; during a rollout there are two.", "short",
+     {"{{name}} {{bundle_id}}": f"count by (name, bundle_id) (tiller_bundle_info{{{JOB}}})"}),
+    ("Policies", "Loaded policies by mode, and the revision served.", "short",
+     {"{{mode}}": f"max by (mode) (tiller_policies{{{JOB}}})",
+      "revision {{revision}}": f"count by (revision) (tiller_policy_info{{{JOB}}})"}),
+    ("Memory", "Resident memory of each server process.", "bytes",
+     {"{{instance}}": f"process_resident_memory_bytes{{{JOB}}}"}),
+]  # fmt: skip
+
+
+def panel(number: int, title: str, answers: str, unit: str, queries: dict[str, str]) -> dict[str, Any]:
+    """One time series panel in its place on the grid."""
+    return {
+        "id": number + 1,
+        "type": "timeseries",
+        "title": title,
+        "description": answers,
+        "datasource": SOURCE,
+        "gridPos": {"x": number % COLUMNS * WIDTH, "y": number // COLUMNS * HEIGHT, "w": WIDTH, "h": HEIGHT},
+        "fieldConfig": {"defaults": {"unit": unit, "min": 0}, "overrides": []},
+        "options": {
+            "legend": {"displayMode": "list", "placement": "bottom"},
+            "tooltip": {"mode": "multi", "sort": "desc"},
+        },
+        "targets": [
+            {"refId": chr(ord("A") + place), "datasource": SOURCE, "expr": query, "legendFormat": legend}
+            for place, (legend, query) in enumerate(queries.items())
+        ],
+    }
+
+
+def dashboard() -> dict[str, Any]:
+    """The whole document, as Grafana provisions it."""
+    return {
+        "uid": "tiller",
+        "title": "Tiller",
+        "tags": ["tiller"],
+        "schemaVersion": 39,
+        "version": 1,
+        "editable": False,
+        "refresh": "10s",
+        "time": {"from": "now-1h", "to": "now"},
+        "templating": {"list": [{
+            "name": "instance", "label": "Instance", "type": "query", "datasource": SOURCE,
+            "query": {"query": 'label_values(tiller_bundle_info{job="tiller"}, instance)', "refId": "instance"},
+            "refresh": 2, "includeAll": True, "multi": True, "allValue": ".*",
+            "current": {"text": "All", "value": "$__all"},
+        }]},
+        "panels": [panel(number, *spec) for number, spec in enumerate(PANELS)],
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    TARGET.write_text(json.dumps(dashboard(), indent=2) + "\n")
