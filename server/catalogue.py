@@ -98,10 +98,10 @@ class Catalogue:
         known = self._named.get(concept_id)
         if known is not None:
             return known
-        family, _, value = concept_id.partition(":")
-        if family == LATENT_FAMILY and value.isascii() and value.isdigit() and int(value) < self.latents:
-            return self._latent(int(value))
-        raise self._unknown(concept_id, family)
+        latent = self._latent_number(concept_id)
+        if latent is not None:
+            return self._latent(latent)
+        raise self._unknown(concept_id, concept_id.partition(":")[0])
 
     @property
     def named(self) -> Iterable[Steerable]:
@@ -140,25 +140,24 @@ class Catalogue:
         return np.array(vectors[row], np.float32)
 
     def top_items(self, concept_id: str, count: int) -> list[tuple[int, float, bool]]:
-        """Rows of the strongest items with read-out and label, strongest first."""
+        """Rows of the strongest items with read-out and label, strongest first; a latent's by its activation.
+
+        Looking at many latents leaves the cache of those that are being steered alone.
+        """
+        latent = self._latent_number(concept_id)
+        if latent is not None:
+            items, values = self.bundle.contents.item_codes.posting(latent)
+            best = np.argsort(-values, kind="stable")[:count]
+            gains = np.clip(values[best] / self._latent_scale[latent], 0, 1)
+            return [(int(row), float(gain), False) for row, gain in zip(items[best], gains, strict=True)]
         steerable = self.find(concept_id)
-        order = np.argsort(-self.strength(concept_id), kind="stable")[:count]
+        order = np.argsort(-steerable.gain, kind="stable")[:count]
         labels = steerable.labels
         return [
             (int(row), float(steerable.gain[row]), labels is not None and bits.has(labels, int(row)))
             for row in order
             if steerable.gain[row] > 0
         ]
-
-    def strength(self, concept_id: str) -> FloatArray:
-        """What ranks a concept's items: the read-out; for a latent the activation itself, [N]."""
-        steerable = self.find(concept_id)
-        if steerable.labels is not None:
-            return steerable.gain
-        items, values = self.bundle.contents.item_codes.posting(int(concept_id.partition(":")[2]))
-        out = np.zeros(len(self.item_ids), np.float32)
-        out[items] = values
-        return out
 
     def item_count(self, concept_id: str) -> int:
         """Items that carry the label; for a latent, items that activate it."""
@@ -186,6 +185,13 @@ class Catalogue:
             text += [self.titles[row] for row, _, _ in self.top_items(concept_id, 20)]
         joined = " ".join(text).casefold()
         return all(word in joined for word in words)
+
+    def _latent_number(self, concept_id: str) -> int | None:
+        """113 for ``latent:113``; None for anything else, ``latent:0113`` included: one latent has one name."""
+        family, _, value = concept_id.partition(":")
+        if family != LATENT_FAMILY or not (value.isascii() and value.isdigit()) or str(int(value)) != value:
+            return None
+        return int(value) if int(value) < self.latents else None
 
     def _concept(self, concept: Concept) -> Steerable:
         arrays, row = self.bundle.contents.arrays, concept.row
