@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from rapidfuzz.process import extractOne
@@ -12,8 +12,12 @@ from rapidfuzz.process import extractOne
 from bundle import Metric
 from bundle.errors import TrainingError
 from offline.datasets.synthetic import SyntheticConfig
+from offline.evaluate.config import EvaluateConfig
 from offline.label import LabelConfig
+from offline.recommenders.mf import MfConfig
 from sae.config import ActivationName, SaeConfig
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class PipelineConfig(BaseModel):
@@ -90,6 +94,7 @@ class PipelineConfig(BaseModel):
                 hint="The SAE reads both towers: a rule on the query channel edits a user.",
             )
         check_sae_keys(self.sae)
+        _ = self.recommender_config, self.evaluate_config
         return self
 
     @property
@@ -98,9 +103,30 @@ class PipelineConfig(BaseModel):
         return self.name or self.dataset or self.out.name or "bundle"
 
     @property
+    def label_config(self) -> LabelConfig:
+        """``label`` with the run's seed; ``columns`` are chosen here for public data, by the reader for own tables."""
+        columns = self.label.columns if self.dataset is None else self.columns or self.label.columns
+        return self.label.model_copy(update={"seed": self.seed, "columns": columns})
+
+    @property
+    def recommender_config(self) -> MfConfig:
+        """The recommender's configuration; TrainingError names a wrong key."""
+        return checked(MfConfig, self.recommender_options, "recommender")
+
+    @property
+    def evaluate_config(self) -> EvaluateConfig:
+        """The evaluation's configuration, with the run's seed; TrainingError names a wrong key."""
+        return checked(EvaluateConfig, {"seed": self.seed, **self.evaluation}, "evaluation")
+
+    @property
     def recommender_kind(self) -> str:
         """What the manifest says made the embeddings."""
         return "embeddings" if self.dataset is None else self.recommender
+
+
+def check_sae_keys(overrides: Mapping[str, Any]) -> None:
+    """Refuse, before any data is read, what no data could make right: unknown keys and wrong types."""
+    make_sae_config(overrides, dim=4096, n_items=10**6, n_users=10**6, seed=0)
 
 
 def make_sae_config(overrides: Mapping[str, Any], *, dim: int, n_items: int, n_users: int, seed: int) -> SaeConfig:
@@ -125,9 +151,12 @@ def make_sae_config(overrides: Mapping[str, Any], *, dim: int, n_items: int, n_u
         raise refused(error, "sae", _known(base)) from error
 
 
-def check_sae_keys(overrides: Mapping[str, Any]) -> None:
-    """Refuse, before any data is read, what no data could make right: unknown keys and wrong types."""
-    make_sae_config(overrides, dim=4096, n_items=10**6, n_users=10**6, seed=0)
+def checked(model: type[ModelT], given: Mapping[str, Any], where: str) -> ModelT:
+    """``given`` as a configuration, or a TrainingError that names section and key."""
+    try:
+        return model.model_validate(dict(given))
+    except ValidationError as error:
+        raise refused(error, where, list(model.model_fields)) from error
 
 
 def refused(error: ValidationError, where: str, known: list[str]) -> TrainingError:

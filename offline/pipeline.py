@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from bundle import BundleContents, Manifest, load_bundle, refuse_occupied
+from bundle.writer import FileWriter
 from offline import stages
 from offline.config import PipelineConfig
 from offline.export import export_bundle
@@ -58,14 +59,13 @@ def _run(config: PipelineConfig, workspace: Workspace, clock: _Clock) -> Manifes
     ui = clock.ui
     with clock.stage("data", f"reading {config.dataset or 'tables'}"):
         dataset, embeddings = stages.load(config, ui)
-    options = stages.recommender_options(config)
-    told = workspace.claim(stages.deciding_facts(config, dataset, options), resume=config.resume)
+    told = workspace.claim(stages.deciding_facts(config, dataset), resume=config.resume)
     if told:
         ui.say(told)
     split = stages.hold_out(dataset.interactions)
     if embeddings is None:
         with clock.stage("recommender", f"training the recommender ({config.recommender})"):
-            embeddings = stages.recommend(config, dataset, split, options=options, workspace=workspace, ui=ui)
+            embeddings = stages.recommend(config, dataset, split, workspace=workspace, ui=ui)
     with clock.stage("ranking", "ranking against popularity"):
         ranking = stages.rank(embeddings, split, dataset)
     with clock.stage("sae", "training the SAE, stage 1"):
@@ -86,16 +86,22 @@ def _run(config: PipelineConfig, workspace: Workspace, clock: _Clock) -> Manifes
         user_ids=dataset.user_ids if config.store_users else None,
         user_vectors=embeddings.users if config.store_users else None,
     )
+    provenance = make_provenance(config, dataset, trained, labels, ranking=ranking)
+    evaluation: dict[str, FileWriter] = {}
+    if config.evaluate:
+        with clock.stage("evaluation", "measuring fidelity and steering"):
+            document = stages.measure(
+                config, contents, embeddings, split, trained=trained, provenance=provenance, ui=ui
+            )
+            evaluation = stages.evaluation_files(document)
     with clock.stage("export", "writing and verifying the bundle"):
         manifest = export_bundle(
             config.out,
             contents,
             name=config.title,
             recommender=config.recommender_kind,
-            provenance=make_provenance(
-                config, dataset, trained, labels, ranking=ranking, options=options, seconds=clock.seconds
-            ),
-            evaluation=None,
+            provenance={**provenance, "seconds": dict(clock.seconds)},
+            evaluation=evaluation,
             replace=config.replace,
         )
         load_bundle(config.out, verify=True)

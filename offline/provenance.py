@@ -10,7 +10,6 @@ from typing import Any
 from offline.config import PipelineConfig
 from offline.datasets.types import Dataset
 from offline.label import LabelResult
-from offline.recommenders.mf import MfConfig
 from sae.train import TrainResult
 
 PACKAGES = ("numpy", "torch", "scikit-learn", "scipy", "pyarrow", "onnx", "faiss-cpu", "safetensors")
@@ -23,10 +22,8 @@ def make_provenance(
     labels: LabelResult,
     *,
     ranking: dict[str, Any] | None,
-    options: MfConfig,
-    seconds: dict[str, float],
 ) -> dict[str, Any]:
-    """Command, configuration, seeds, versions, data with checksums, figures and timings, as JSON can hold them."""
+    """Command, configuration, seeds, versions, data with checksums and figures, as JSON can hold them."""
     offered = sum(concept.offered for concept in labels.concepts.concepts)
     return {
         "command": list(config.command),
@@ -34,7 +31,7 @@ def make_provenance(
         "seed": config.seed,
         "data": dataset.provenance,
         "recommender": {"kind": config.recommender_kind}
-        | ({"config": options.model_dump(mode="json")} if config.dataset is not None else {}),
+        | ({"config": config.recommender_config.model_dump(mode="json")} if config.dataset is not None else {}),
         "ranking": ranking,
         "sae": {"config": trained.config.model_dump(mode="json"), "metrics": trained.metrics},
         "concepts": {
@@ -43,7 +40,6 @@ def make_provenance(
             "notes": list(labels.notes),
             "held_out": list(labels.report),
         },
-        "seconds": dict(seconds),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "machine": {
             "system": platform.platform(),

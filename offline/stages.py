@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
-from bundle import SaeWeights, SparseCodes
+from bundle import BundleContents, SaeWeights, SparseCodes
 from bundle.errors import TrainingError
-from offline.config import PipelineConfig, make_sae_config, refused
+from bundle.writer import FileWriter
+from offline.config import PipelineConfig, make_sae_config
 from offline.datasets import load_dataset
 from offline.datasets.tables import load_tables
 from offline.datasets.types import Dataset, Embeddings, FloatArray, Interactions
+from offline.evaluate import evaluate
+from offline.heldout import held_out_scores
 from offline.label import LabelResult, label_concepts
 from offline.progress import Progress
-from offline.recommenders.mf import MatrixFactorization, MfConfig
+from offline.recommenders.mf import MatrixFactorization
 from offline.recommenders.popularity import Popularity
 from offline.recommenders.ranking import evaluate_ranking
 from offline.recommenders.split import Split, temporal
@@ -80,14 +84,6 @@ def load(config: PipelineConfig, ui: Progress) -> tuple[Dataset, Embeddings | No
     )
 
 
-def recommender_options(config: PipelineConfig) -> MfConfig:
-    """The recommender's configuration, or a TrainingError that names the key."""
-    try:
-        return MfConfig.model_validate(config.recommender_options)
-    except ValidationError as error:
-        raise refused(error, "recommender", list(MfConfig.model_fields)) from error
-
-
 def hold_out(interactions: Interactions | None) -> Split | None:
     """None where nobody has enough interactions to hold one out, or there are none."""
     if interactions is None or not len(interactions):
@@ -101,7 +97,6 @@ def recommend(
     dataset: Dataset,
     split: Split | None,
     *,
-    options: MfConfig,
     workspace: Workspace,
     ui: Progress,
 ) -> Embeddings:
@@ -120,7 +115,7 @@ def recommend(
         split.train,
         len(dataset.user_ids),
         dataset.items.num_rows,
-        options,
+        config.recommender_config,
         seed=config.seed,
         progress=ui.step,
         device=config.device,
@@ -177,14 +172,13 @@ def label(
     ui: Progress,
 ) -> LabelResult:
     """Concepts from the metadata; what was left out is said."""
-    columns = config.columns if config.dataset is not None else None
     labels = label_concepts(
         dataset.items,
         codes,
         embeddings.items,
         sae,
         embeddings.metric,
-        config=config.label.model_copy(update={"seed": config.seed, "columns": columns}),
+        config=config.label_config,
         progress=lambda done, total, _: ui.step(done, total, {}),
     )
     for note in labels.notes:
@@ -192,12 +186,48 @@ def label(
     return labels
 
 
-def deciding_facts(config: PipelineConfig, dataset: Dataset, options: MfConfig) -> dict[str, Any]:
+def measure(
+    config: PipelineConfig,
+    contents: BundleContents,
+    embeddings: Embeddings,
+    split: Split | None,
+    *,
+    trained: TrainResult,
+    provenance: Mapping[str, Any],
+    ui: Progress,
+) -> dict[str, Any]:
+    """What offline.evaluate says of the bundle in the making."""
+    return evaluate(
+        embeddings=embeddings,
+        weights=trained.weights,
+        codes=contents.item_codes,
+        concepts=contents.concepts,
+        arrays=contents.arrays,
+        items=contents.items,
+        train=None if split is None else split.train,
+        test=None if split is None else split.test,
+        config=config.evaluate_config,
+        held_out=held_out_scores(contents.item_codes, embeddings.items, config.label_config),
+        ranking=provenance["ranking"],
+        history=trained.history,
+        provenance=provenance,
+        progress=lambda done, total, _: ui.step(done, total, {}),
+    )
+
+
+def evaluation_files(document: dict[str, Any]) -> dict[str, FileWriter]:
+    """Writers of what the bundle keeps of an evaluation."""
+    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
+    return {"evaluation.json": lambda path: path.write_text(text) and None}
+
+
+def deciding_facts(config: PipelineConfig, dataset: Dataset) -> dict[str, Any]:
     """All that decides the outcome of recommender and SAE."""
+    own = config.dataset is None
     return {
         "data": dataset.provenance,
         "metric": config.metric,
-        "recommender": options.model_dump() if config.dataset is not None else config.embedding_column,
+        "recommender": config.embedding_column if own else config.recommender_config.model_dump(),
         "sae": config.sae,
         "seed": config.seed,
         "device": config.device,

@@ -129,7 +129,7 @@ def _configure(given: dict[str, Any]) -> PipelineConfig:
     """Flags laid over the --config file, checked as one configuration."""
     from pydantic import ValidationError
 
-    from offline.config import PipelineConfig, refused
+    from offline.config import PipelineConfig, checked, refused
     from offline.datasets.synthetic import SyntheticConfig
     from offline.label import LabelConfig
 
@@ -138,18 +138,13 @@ def _configure(given: dict[str, Any]) -> PipelineConfig:
     knobs = {name: given.pop(name) for name in ("latents", "activation", "k_items", "k_users")}
     sae = _with_knobs(sae, knobs)
     columns = given.pop("columns")
-    checked: dict[str, Any] = {}
-    for section, model in (("label", LabelConfig), ("world", SyntheticConfig)):
-        try:
-            checked[section] = model.model_validate(sections.get(section, {}))
-        except ValidationError as error:
-            raise refused(error, section, list(model.model_fields)) from error
     try:
         return PipelineConfig(
             **given,
             columns=tuple(name.strip() for name in columns.split(",") if name.strip()) if columns else None,
             sae=sae,
-            **checked,
+            label=checked(LabelConfig, sections.get("label", {}), "label"),
+            world=checked(SyntheticConfig, sections.get("world", {}), "world"),
             recommender_options=sections.get("recommender", {}),
             evaluation=sections.get("evaluation", {}),
             command=("python", "-m", "offline.train_sae", *sys.argv[1:]),

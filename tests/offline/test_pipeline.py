@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -52,7 +54,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def own(tables: dict[str, Path], out: Path, names: tuple[str, ...], **options: object) -> PipelineConfig:
     given = {name: tables[name] for name in names}
-    return PipelineConfig(out=out, sae=QUICK, evaluate=False, **given, **options)  # type: ignore[arg-type]
+    return PipelineConfig(out=out, **({"sae": QUICK, "evaluate": False} | given | options))  # type: ignore[arg-type]
 
 
 def synthetic(out: Path, **options: object) -> PipelineConfig:
@@ -172,20 +174,21 @@ def test_another_configuration_starts_anew(tmp_path: Path) -> None:
     out = tmp_path / "mine"
     with pytest.raises(KeyboardInterrupt):
         run(synthetic(out), Told(die_at=("training the SAE, stage 1", 40)))
-    ui = Told()
-    run(synthetic(out, seed=1), ui)
+    ui = Told(die_at=("training the SAE, stage 1", 10))
+    with pytest.raises(KeyboardInterrupt):
+        run(synthetic(out, seed=1), ui)
     assert ui.said[0] == (
         f"The unfinished run in {tmp_path / 'mine.run'} is thrown away: it is of another configuration or other data."
     )
-    assert ("training the SAE, stage 1", 10) in ui.steps
 
 
 def test_no_resume_starts_anew(tmp_path: Path) -> None:
     out = tmp_path / "mine"
     with pytest.raises(KeyboardInterrupt):
         run(synthetic(out), Told(die_at=("training the SAE, stage 1", 40)))
-    ui = Told()
-    run(synthetic(out, resume=False), ui)
+    ui = Told(die_at=("training the SAE, stage 1", 10))
+    with pytest.raises(KeyboardInterrupt):
+        run(synthetic(out, resume=False), ui)
     assert ui.said[0] == f"The unfinished run in {tmp_path / 'mine.run'} is thrown away: as asked."
 
 
@@ -219,9 +222,27 @@ def test_a_refused_input_leaves_nothing_behind(tables: dict[str, Path], tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_replace_puts_the_new_bundle_in_the_old_one_s_place(tables: dict[str, Path], tmp_path: Path) -> None:
+def test_replace_puts_the_new_bundle_in_the_old_one_s_place(
+    tables: dict[str, Path], tmp_path: Path, from_parquet: tuple[Bundle, Told]
+) -> None:
     out = tmp_path / "mine"
-    first = run(own(tables, out, ("items", "users")))
+    shutil.copytree(from_parquet[0].path, out)
     second = run(own(tables, out, ("items", "users"), replace=True, seed=5))
-    assert first.bundle_id != second.bundle_id
+    assert second.bundle_id != from_parquet[0].manifest.bundle_id
     assert load_bundle(out).manifest.bundle_id == second.bundle_id
+
+
+def test_the_evaluation_is_written_beside_the_bundle(tables: dict[str, Path], tmp_path: Path) -> None:
+    ui = Told()
+    options = {"steering_users": 40, "fewest_users": 20, "fidelity_users": 40, "max_concepts": 3}
+    names = ("items", "users", "interactions")
+    manifest = run(own(tables, tmp_path / "demo", names, evaluate=True, evaluation=options), ui)
+    assert "evaluation.json" in manifest.files
+    document = json.loads((tmp_path / "demo" / "evaluation.json").read_text())
+    assert document["recommender"] == manifest.provenance["ranking"]
+    assert document["steering"]["concepts"] == 3
+    assert [row["stage"] for row in document["history"]].count("stage2") == 6
+    assert {"item_logistic"} <= {row["method"] for row in document["steering"]["rows"]}
+    assert document["provenance"]["data"] == manifest.provenance["data"]
+    assert "measuring fidelity and steering" in ui.stages
+    assert manifest.provenance["seconds"]["evaluation"] > 0
