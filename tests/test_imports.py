@@ -44,3 +44,8 @@ def test_nothing_heavy_is_imported_to_serve(module: str) -> None:
     code = f"import sys, {module}; print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_contract_is_documented() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    assert [contract["name"] for contract in CONTRACTS if f"- {contract['name']}\n" not in page] == []
