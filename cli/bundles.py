@@ -1,4 +1,4 @@
-"""`tiller bundle show` and `tiller bundle verify`."""
+"""`tiller bundle show` and `tiller bundle verify`; `tiller bundle index` is in cli/indexing.py."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.indexing import index
+
 if TYPE_CHECKING:
     from bundle import Bundle, Manifest
 
 app = typer.Typer(help="Look into a bundle, and prove it whole.", no_args_is_help=True, rich_markup_mode=None)
+
+app.command()(index)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Bundle folder.")]
 

@@ -151,5 +151,3 @@ def test_a_folder_that_is_no_bundle_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(BundleExists):
         run_demo(DemoPlan(out=tmp_path, items=ITEMS, users=USERS, steps=150))
     assert (tmp_path / "notes.txt").read_text() == "mine"
-
-

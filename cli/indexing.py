@@ -1,0 +1,144 @@
+"""`tiller bundle index`: another index for a bundle, measured on the served path before anything is written."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, get_args
+
+import typer
+
+from cli.console import make_console
+from cli.refuse import UsageRefused
+
+if TYPE_CHECKING:
+    from bundle import Bundle, IndexEntry, IndexKind
+
+
+def index(  # noqa: PLR0917 - options, each by its name
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Bundle folder.")],
+    kind: Annotated[str, typer.Option(help="flat, hnsw, hnsw-sq8, ivf, ivf-sq8 or ivf-pq.")],
+    param: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Instead of the default; may be repeated.")
+    ] = None,
+    gate: Annotated[float, typer.Option(min=0, max=1, help="Recall that every kind of query must reach.")] = 0.95,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the new bundle.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace what is at --out; without it, DIR.")] = False,
+    queries: Annotated[int, typer.Option(min=1, help="Requests measured per kind of query.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of the centroids and of the choice of requests.")] = 0,
+) -> None:
+    """Give a bundle another search index, and refuse to where it finds too little.
+
+    Measures recall@10 and @100 against exact search on the served path: unsteered, steered at full strength on both
+    channels, and under filters that let 50 %, 10 % and 1 % pass. Prints it, writes it into the new bundle's manifest.
+
+    Example: tiller bundle index bundles/demo --kind hnsw --param ef_search=256 --out bundles/demo-hnsw
+    """
+    from bundle import IndexKind, load_bundle, refuse_occupied, write_reindexed
+
+    if kind not in get_args(IndexKind):
+        raise UsageRefused("--kind", found=repr(kind), expected=", ".join(get_args(IndexKind)))
+    if out is None and not replace:
+        raise UsageRefused("where to write the new bundle", hint="Name a folder with --out, or replace DIR: --replace.")
+    target = out or folder
+    bundle = load_bundle(folder)
+    refuse_occupied(target, replace=replace)
+    chosen: IndexKind = kind  # type: ignore[assignment]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{target.name}.index-", dir=target.parent) as workshop:
+        file = Path(workshop) / "index.faiss"
+        entry = _make(bundle, chosen, _given(param or ()), file, gate=gate, queries=queries, seed=seed)
+        manifest = write_reindexed(bundle, target, lambda path: _copy(file, path), entry, replace=replace)
+    typer.echo(f"{target}: bundle {manifest.bundle_id}, {kind} index ({_told(entry.params)})")
+
+
+def _make(
+    bundle: Bundle, kind: IndexKind, given: dict[str, int], file: Path, *, gate: float, queries: int, seed: int
+) -> IndexEntry:
+    """Build the index into ``file``, measure it, print what was found.
+
+    Raises:
+        UsageRefused: under the gate, with what to raise.
+    """
+    import faiss
+    from rich.console import Console
+
+    from bundle import FlatParams, IndexEntry
+    from cli.index_advice import advise
+    from cli.index_recall import Comparison
+    from offline.index import build_index, make_params, write_index
+    from offline.progress import make_progress
+
+    dims = bundle.manifest.dims
+    params = make_params(kind, given, dims.items, dims.embedding + bundle.manifest.item_bias)
+    entry = IndexEntry.model_construct(  # not valid before it is measured
+        kind=kind, params=params.model_dump(), faiss_version=faiss.__version__, seed=seed, gate=gate,
+        asked_as="users", recall=(),
+    )  # fmt: skip
+    progress = make_progress(Console(stderr=True))
+
+    def step(done: int, of: int) -> None:
+        progress.step(done, of, {})
+
+    try:
+        progress.stage(f"building the {kind} index" + (f" ({_told(entry.params)})" if entry.params else ""))
+        write_index(build_index(bundle.contents, kind, params, seed=seed, step=step), file)
+        if kind == "flat":
+            return IndexEntry.model_validate(entry.model_dump())
+        exact = build_index(bundle.contents, "flat", FlatParams())
+        comparison = Comparison(bundle, exact, faiss.read_index(str(file)), count=queries, seed=seed)
+        progress.stage(f"asking {queries} requests of each kind")
+        recall = comparison.ask(params, step)
+        entry = IndexEntry.model_validate(entry.model_dump() | {"recall": recall, "asked_as": comparison.whose})
+        if not entry.passed:
+            failed = [row.query for row in recall if row.lowest < gate]
+            progress.stage("under the gate: looking for what helps")
+            advice = advise(kind, params, gate, dims.items, lambda raised: comparison.ask(raised, step, failed))
+    finally:
+        progress.close()
+    _print(entry)
+    worst = entry.worst
+    if worst is not None and not entry.passed:
+        raise UsageRefused(
+            f"{kind} index ({worst.query}): recall {worst.lowest:.3f} is under the gate, nothing was written",
+            expected=f"{gate:g} or more", hint=advice,
+        )  # fmt: skip
+    return entry
+
+
+def _print(entry: IndexEntry) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2), pad_edge=False)
+    table.add_column("query")
+    for heading in ("recall@10", "recall@100", "ms", "flat ms"):
+        table.add_column(heading, justify="right")
+    for row in entry.recall:
+        low = " <" if row.lowest < entry.gate else ""
+        table.add_row(
+            row.query + low, f"{row.recall_at_10:.3f}", f"{row.recall_at_100:.3f}", f"{row.milliseconds:.2f}",
+            f"{row.flat_milliseconds:.2f}",
+        )  # fmt: skip
+    make_console().print(table)
+    if entry.asked_as == "items":
+        typer.echo("This bundle stores no users, so items asked; real users lie elsewhere and may find less.")
+
+
+def _given(texts: Sequence[str]) -> dict[str, int]:
+    given: dict[str, int] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if not name or not value.isascii() or not value.isdigit():
+            raise UsageRefused("--param", found=repr(text), expected="NAME=VALUE with a whole number, as ef_search=256")
+        given[name] = int(value)
+    return given
+
+
+def _told(params: dict[str, int]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in params.items())
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
