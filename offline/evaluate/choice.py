@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bundle import Concept
 from offline.evaluate.config import EvaluateConfig
 
 
-def chosen_concepts(offered: Sequence[Concept], most: int) -> list[Concept]:
+def chosen_concepts(offered: Sequence[Concept], most: int, only: Collection[str] | None = None) -> list[Concept]:
     """At most ``most`` of the offered concepts, the largest of each family in turn; in the order of their rows."""
     families: dict[str, list[Concept]] = {}
-    for concept in sorted(offered, key=lambda c: -c.items):
+    for concept in sorted((c for c in offered if only is None or c.family in only), key=lambda c: -c.items):
         families.setdefault(concept.family, []).append(concept)
     turns = [(place, family) for family, members in families.items() for place in range(len(members))]
     taken = [families[family][place] for place, family in sorted(turns, key=lambda turn: turn[0])[:most]]

@@ -31,6 +31,7 @@ class EvaluateConfig(BaseModel):
     steering_users: int = Field(default=300, ge=1, description="sampled users who are steered")
     fewest_users: int = Field(default=100, ge=1, description="steered users are never fewer, whatever the work")
     max_concepts: int = Field(default=40, ge=1, description="concepts steered, the largest of each family in turn")
+    families: tuple[str, ...] | None = Field(default=None, description="families that are steered; left out: all")
     methods: tuple[str, ...] = Field(
         default=("item", "item_logistic", "query", "papers"), description="ways to steer that are compared"
     )

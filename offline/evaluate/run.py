@@ -155,7 +155,7 @@ def _steer(
     progress: Progress | None,
 ) -> dict[str, Any]:
     """Rows, means, dose-response and reach of the chosen concepts on the chosen users."""
-    chosen = chosen_concepts(subject.offered, config.max_concepts)
+    chosen = chosen_concepts(subject.offered, config.max_concepts, config.families)
     wanted = chosen_users(len(subject.codes), len(chosen), config)
     panel = Panel.sample(subject.embeddings, train, test, wanted, config.seed)
     base = Base.of(panel.base_scores(subject.embeddings), config.k)

@@ -112,9 +112,9 @@ def concepts(evaluation: dict[str, Any]) -> str:
     body = [
         paragraph(
             "A concept is a read-out of the item's code, fitted on half of the items and scored on the other. Chance "
-            "gives AUC 0.5 and the base rate as precision. Purity is the share of a latent's most activating items that "
-            "carry the concept, beside the most that so many members allow; chosen and scored on the same items it "
-            "flatters.",
+            "gives AUC 0.5 and the base rate as precision. Purity is the share of a latent's most activating items "
+            "that carry the concept, beside the most that so many members allow; chosen and scored on the same items "
+            "it flatters.",
             "soft",
         )
     ]
