@@ -93,7 +93,7 @@ def _run(config: PipelineConfig, workspace: Workspace, clock: _Clock) -> Manifes
             document = stages.measure(
                 config, contents, embeddings, split, trained=trained, provenance=provenance, ui=ui
             )
-            evaluation = stages.evaluation_files(document)
+            evaluation = stages.evaluation_files(document, config.title)
     with clock.stage("export", "writing and verifying the bundle"):
         manifest = export_bundle(
             config.out,

@@ -16,6 +16,7 @@ from offline.datasets import load_dataset
 from offline.datasets.tables import load_tables
 from offline.datasets.types import Dataset, Embeddings, FloatArray, Interactions
 from offline.evaluate import evaluate
+from offline.evaluate.report import write_html
 from offline.heldout import held_out_scores
 from offline.label import LabelResult, label_concepts
 from offline.progress import Progress
@@ -215,10 +216,13 @@ def measure(
     )
 
 
-def evaluation_files(document: dict[str, Any]) -> dict[str, FileWriter]:
+def evaluation_files(document: dict[str, Any], title: str) -> dict[str, FileWriter]:
     """Writers of what the bundle keeps of an evaluation."""
     text = json.dumps(document, indent=1, allow_nan=False) + "\n"
-    return {"evaluation.json": lambda path: path.write_text(text) and None}
+    return {
+        "evaluation.json": lambda path: path.write_text(text) and None,
+        "evaluation.html": lambda path: write_html(document, path, title=f"Evaluation of {title}"),
+    }
 
 
 def deciding_facts(config: PipelineConfig, dataset: Dataset) -> dict[str, Any]:

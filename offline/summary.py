@@ -5,6 +5,7 @@ Everything is read from the bundle, so the table shows what was written, not wha
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ def print_summary(console: Console, bundle: Bundle, seconds: float) -> None:
     if provenance["ranking"]:
         console.print(ranking_table(provenance["ranking"]))
     console.print(sae_line(provenance["sae"], bundle.manifest.dims.latents))
+    for line in evaluation_lines(bundle.path / "evaluation.json"):
+        console.print(line, markup=False)
     concepts = bundle.contents.concepts.concepts
     offered = [concept for concept in concepts if concept.offered]
     console.print(f"Concepts: {len(offered)} offered, {len(concepts) - len(offered)} looked for and not offered")
@@ -55,6 +58,18 @@ def sae_line(sae: dict[str, Any], latents: int) -> str:
         f"{figures['explained_variance_users']:.3f} of users, L0 {figures['l0_items']:.1f} and "
         f"{figures['l0_users']:.1f}, dead {figures['dead_share']:.1%}, trained in {figures['seconds']:.0f} s"
     )
+
+
+def evaluation_lines(file: Path) -> list[str]:
+    """The figures that head evaluation.html, one line each; none where nothing was evaluated."""
+    if not file.is_file():
+        return []
+    from offline.evaluate.report import headline
+
+    document = json.loads(file.read_text())
+    figures = headline(document)
+    # The first figure is the ranking, where there is one: it has a table of its own above.
+    return [f"  {figure}  {words}" for figure, words in (figures if document["recommender"] is None else figures[1:])]
 
 
 def concept_table(offered: list[Concept]) -> Table:

@@ -15,6 +15,7 @@ from bundle.errors import BundleExists, DataError, TrainingError
 from offline.config import PipelineConfig
 from offline.pipeline import run
 from offline.progress import Quiet
+from offline.summary import evaluation_lines
 from tests.offline.own_data import QUICK, WORLD, write_tables
 
 pytestmark = pytest.mark.train
@@ -246,3 +247,7 @@ def test_the_evaluation_is_written_beside_the_bundle(tables: dict[str, Path], tm
     assert document["provenance"]["data"] == manifest.provenance["data"]
     assert "measuring fidelity and steering" in ui.stages
     assert manifest.provenance["seconds"]["evaluation"] > 0
+    assert "<h1>Evaluation of demo</h1>" in (tmp_path / "demo" / "evaluation.html").read_text()
+    lines = evaluation_lines(tmp_path / "demo" / "evaluation.json")
+    assert any("of a list is unchanged when there is no rule" in line for line in lines)
+    assert not any("popularity" in line for line in lines)
