@@ -60,7 +60,7 @@ no-torch: $(SERVE) ## the serving side's tests, where torch is not installed
 	@OMP_NUM_THREADS=1 $(SERVE_BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 wheel: $(SERVE) ## build the wheel and use it away from the source
-	@$(SERVE_BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist $(PIP_FLAGS) .
+	@$(SERVE_BIN)/python -m pip wheel -qq --no-deps --wheel-dir dist $(PIP_FLAGS) .
 	@$(SERVE_BIN)/python .ci/check_wheel.py dist
 
 prometheus-check: ## promtool: scrape config, alert rules and their tests
@@ -96,6 +96,6 @@ $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 echo "Setting up $(1) with tiller[$(2)]: one to three minutes, once ..."; \
 started=$$(date +%s); \
 [ -x $(1)/bin/python ] || $(PYTHON) -m venv $(1) || exit 1; \
-$(1)/bin/python -m pip install --quiet $(PIP_FLAGS) -e '.[$(2)]' || { echo "pip could not install tiller[$(2)]: see above."; exit 1; }; \
+$(1)/bin/python -m pip install -qq $(PIP_FLAGS) -e '.[$(2)]' || { echo "pip could not install tiller[$(2)]: see above."; exit 1; }; \
 touch $@; echo "Set up $(1) in $$(( $$(date +%s) - started )) s: $$($(1)/bin/python --version), $$($(1)/bin/python -m pip list --format=freeze 2>/dev/null | wc -l) packages."
 endef
