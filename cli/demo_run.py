@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 import numpy as np
 from rich.console import Console
@@ -44,6 +44,13 @@ class DemoPlan:
     users: int | None = None
     steps: int | None = None
     svg: Path | None = None
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The command line that asks for the same bundle, for its provenance."""
+        given = {"data": self.data, "seed": self.seed, "items": self.items, "users": self.users, "steps": self.steps}
+        options = [part for name, value in given.items() if value is not None for part in (f"--{name}", str(value))]
+        return ("tiller", "demo", "--dataset", self.dataset, *options)
 
 
 def run_demo(plan: DemoPlan) -> Facts:
@@ -131,18 +138,20 @@ def _config(plan: DemoPlan) -> PipelineConfig:
     from offline.datasets import NAMES
     from offline.datasets.synthetic import SyntheticConfig
 
-    sizes = {"items": plan.items, "users": plan.users}
+    sizes = {name: size for name, size in (("items", plan.items), ("users", plan.users)) if size is not None}
+    sae: dict[str, Any] = {}
+    if plan.steps is not None:
+        sae = {"stage1": {"steps": plan.steps}, "stage2": {"steps": max(1, plan.steps // 2)}}
     return PipelineConfig(
         out=plan.out,
         replace=True,
         seed=plan.seed,
         dataset=_known(plan.dataset, NAMES),
         data=plan.data,
-        world=SyntheticConfig(**{name: size for name, size in sizes.items() if size is not None}),
-        sae={}
-        if plan.steps is None
-        else {"stage1": {"steps": plan.steps}, "stage2": {"steps": max(1, plan.steps // 2)}},
-        command=("tiller", "demo", *sys.argv[2:]),
+        world=SyntheticConfig(**sizes),
+        sae=sae,
+        evaluate=False,  # fidelity and dose curves take their time; tiller train measures them
+        command=plan.command,
     )
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from cli.console import make_console
-from cli.refuse import UsageRefused
 
 if TYPE_CHECKING:
     from bundle import Bundle, IndexEntry, IndexKind
@@ -37,6 +36,7 @@ def index(  # noqa: PLR0917 - options, each by its name
     Example: tiller bundle index bundles/demo --kind hnsw --param ef_search=256 --out bundles/demo-hnsw
     """
     from bundle import IndexKind, load_bundle, refuse_occupied, write_reindexed
+    from cli.refuse import UsageRefused
 
     if kind not in get_args(IndexKind):
         raise UsageRefused("--kind", found=repr(kind), expected=", ".join(get_args(IndexKind)))
@@ -68,6 +68,7 @@ def _make(
     from bundle import FlatParams, IndexEntry
     from cli.index_advice import advise
     from cli.index_recall import Comparison
+    from cli.refuse import UsageRefused
     from offline.index import build_index, make_params, write_index
     from offline.progress import make_progress
 
@@ -127,6 +128,8 @@ def _print(entry: IndexEntry) -> None:
 
 
 def _given(texts: Sequence[str]) -> dict[str, int]:
+    from cli.refuse import UsageRefused
+
     given: dict[str, int] = {}
     for text in texts:
         name, _, value = text.partition("=")
