@@ -18,7 +18,7 @@ SERVE := $(SERVE_VENV)/.installed-test
 # `dev` holds everything that `train` does: where it is there already, the demo uses it.
 ENOUGH_TO_TRAIN := $(if $(wildcard $(DEV)),$(DEV),$(TRAIN))
 
-CODE := bundle client cli offline protos sae server benchmarks tests .ci
+CODE := bundle client cli offline protos sae server benchmarks deploy tests .ci
 STUBS := protos/steering/v1
 
 .DEFAULT_GOAL := help
@@ -38,10 +38,12 @@ test: $(DEV) ## every test
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(DEV) ## style, types, and who may import whom
-	@echo "ruff check" && $(BIN)/ruff check $(CODE)
-	@echo "ruff format --check" && $(BIN)/ruff format --check $(CODE)
-	@echo "mypy" && $(BIN)/mypy
-	@echo "lint-imports" && $(BIN)/lint-imports --no-logo
+	@failed=; \
+	echo "ruff check"; $(BIN)/ruff check $(CODE) || failed=y; \
+	echo "ruff format --check"; $(BIN)/ruff format --check $(CODE) || failed=y; \
+	echo "mypy"; $(BIN)/mypy || failed=y; \
+	echo "lint-imports"; $(BIN)/lint-imports --no-logo || failed=y; \
+	[ -z "$$failed" ]
 
 format: $(DEV) ## rewrite the code in the house style
 	@$(BIN)/ruff check --fix $(CODE)
