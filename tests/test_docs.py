@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
 
+from bundle import Concept, ConceptArrays, Manifest, Purity, Quality
+from bundle.manifest import MANIFEST, OPTIONAL_FILES, REQUIRED_FILES
 from cli.main import app
 from server.settings import Settings
 from server.telemetry import Telemetry
@@ -78,6 +81,14 @@ def test_every_flag_of_training_is_documented() -> None:
              for option in (*parameter.opts, *parameter.secondary_opts)]  # fmt: skip
     documented = set(re.findall(r"`(--[a-z][a-z0-9-]*)`", _sections()["train",]))
     assert documented == set(given) - {"--help"}
+
+
+def test_every_file_field_and_array_of_a_bundle_is_documented() -> None:
+    page = (ROOT / "docs" / "bundle-format.md").read_text()
+    arrays = [field.name for field in fields(ConceptArrays) if field.name != "gains"]
+    names = [MANIFEST, *REQUIRED_FILES, *OPTIONAL_FILES, *Manifest.model_fields, *Concept.model_fields,
+             *Quality.model_fields, *Purity.model_fields, *arrays]  # fmt: skip
+    assert [name for name in names if f"`{name}`" not in page] == []
 
 
 def test_every_metric_is_documented() -> None:
