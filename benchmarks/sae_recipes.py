@@ -122,6 +122,7 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="*", choices=list(RECIPES), default=["default"])
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--l2", type=float, default=MfConfig().l2, help="penalty of the matrix factorisation")
+    parser.add_argument("--validation", action="store_true", help="hold out the end of the train part, not the test")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
@@ -130,6 +131,8 @@ def main() -> None:
     dataset = load_dataset(options.dataset, options.data)
     assert dataset.interactions is not None
     split = temporal(dataset.interactions)
+    if options.validation:
+        split = temporal(split.train, 0.15)
     n_users, n_items = len(dataset.user_ids), dataset.items.num_rows
     embeddings = MatrixFactorization().fit(
         split.train, n_users, n_items, MfConfig(l2=options.l2), device=options.device

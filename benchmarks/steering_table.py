@@ -2,9 +2,9 @@
 
     python benchmarks/steering_table.py bundles/ml-1m --dataset ml-1m --data ml-1m.zip
 
-Measures a bundle that ``tiller train --dataset`` made on the temporal split it was trained with: 1,000 sampled users, all
-methods of offline.evaluate.methods, the whole catalogue. Prints Markdown and writes it, and every figure as JSON, to
-``--out``.md and ``--out``.json.
+Measures a bundle that ``tiller train --dataset`` made, on the temporal split it was trained with: 1,000 sampled users,
+all methods of offline.evaluate.methods, the whole catalogue. Prints Markdown and writes it, and every figure as JSON,
+to ``--out``.md and ``--out``.json.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from offline.recommenders.split import temporal
 
 SHARE = 0.2
 
-# The experiment that the design started from: ML-1M, another matrix factorisation (64 dimensions), TopK 16 of 256 trained
-# in one stage, 18 genres x 3 seeds. Target reached, NDCG kept, overlap; then NDCG kept and overlap of promotion.
+# The experiment that the design started from: ML-1M, another matrix factorisation (64 dimensions), TopK 16 of 256
+# trained in one stage, 18 genres x 3 seeds. Target reached, NDCG kept, overlap; then NDCG kept and overlap of promotion.
 EARLIER: dict[str, tuple[str, str, str, str, str]] = {
     "oracle": ("1.00", ".981", "1", ".920", "1"),
     "item_label": ("1.00", ".985", ".988", ".912", ".77"),
@@ -89,6 +89,7 @@ def measure(bundle: Bundle, dataset: Dataset, *, family: str, users: int, seed: 
     embeddings = Embeddings(vectors, np.ascontiguousarray(contents.user_vectors), contents.item_bias, contents.metric)
     labelling = bundle.manifest.provenance.get("config", {}).get("label", {})
     known = {name: value for name, value in labelling.items() if name in LabelConfig.model_fields}
+    known["seed"] = int(bundle.manifest.provenance.get("seed", 0))
     config = EvaluateConfig(
         steering_users=users,
         families=(family,),

@@ -6,7 +6,17 @@ numpy, pyarrow and pydantic only. Legend: B batch, D embedding, L latents, N ite
 from bundle.codes import SparseCodes
 from bundle.concepts import CONCEPT_ID, LATENT_FAMILY, Concept, ConceptFile, LatentWeight, Purity, Quality, concept_id
 from bundle.contents import BundleContents, ConceptArrays, search_query, search_vectors
-from bundle.index import PARAMS, HnswParams, IndexEntry, IndexKind, IndexParams, IvfParams, PqParams, RecallRow
+from bundle.index import (
+    PARAMS,
+    FlatParams,
+    HnswParams,
+    IndexEntry,
+    IndexKind,
+    IndexParams,
+    IvfParams,
+    PqParams,
+    RecallRow,
+)
 from bundle.manifest import FORMAT_VERSION, Manifest, Metric
 from bundle.reader import Bundle, load_bundle, read_manifest, verify_files
 from bundle.reindex import write_reindexed
@@ -25,6 +35,7 @@ __all__ = [
     "Concept",
     "ConceptArrays",
     "ConceptFile",
+    "FlatParams",
     "HnswParams",
     "IndexEntry",
     "IndexKind",

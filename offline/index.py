@@ -15,7 +15,17 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from bundle import PARAMS, BundleContents, HnswParams, IndexKind, IndexParams, IvfParams, PqParams, search_vectors
+from bundle import (
+    PARAMS,
+    BundleContents,
+    FlatParams,
+    HnswParams,
+    IndexKind,
+    IndexParams,
+    IvfParams,
+    PqParams,
+    search_vectors,
+)
 from bundle.errors import DataError
 
 FloatArray = npt.NDArray[np.float32]
@@ -91,7 +101,7 @@ def build_index(
         by_product.add(centroids)
         index.quantizer = by_product
         index.nprobe = params.nprobe
-        index.kept = by_product  # FAISS keeps a bare pointer; this keeps the centroids alive as long as the index
+        index.referenced_objects = [by_product]  # FAISS keeps a bare pointer
     return index
 
 
@@ -102,7 +112,7 @@ def write_index(index: faiss.Index, path: Path) -> None:
 
 def write_flat_index(contents: BundleContents, path: Path) -> None:
     """The exact index over the search vectors (cosine: unit rows; bias: one more column)."""
-    write_index(build_index(contents, "flat", PARAMS["flat"]()), path)  # type: ignore[call-arg]
+    write_index(build_index(contents, "flat", FlatParams()), path)
 
 
 def _empty(kind: IndexKind, params: IndexParams, vectors: FloatArray, seed: int) -> faiss.Index:
@@ -131,7 +141,6 @@ def _empty(kind: IndexKind, params: IndexParams, vectors: FloatArray, seed: int)
     index.cp.seed = seed
     index.cp.min_points_per_centroid = 1  # what the user chose is what is built; the recall says what it is worth
     index.train(vectors)
-    index.kept = centroids
     return index
 
 

@@ -54,6 +54,7 @@ File = Path | None
 
 @app.command(help=HELP, no_args_is_help=True)
 def _command(
+    context: typer.Context,
     *,
     out: Annotated[Path, typer.Option(help="Folder of the bundle to make.")],
     items: Annotated[File, typer.Option(help="Items: item_id, embedding, optional title, bias, metadata.")] = None,
@@ -84,9 +85,10 @@ def _command(
     evaluate: Annotated[bool, typer.Option(help="Measure fidelity and steering for the report.")] = True,
     store_users: Annotated[bool, typer.Option(help="Put users' ids and vectors into the bundle.")] = True,
 ) -> None:
-    given = dict(locals())
+    given = {name: value for name, value in locals().items() if name != "context"}
+    typed = sys.argv[1:] if context.obj is None else context.obj
     try:
-        train(_configure(given), Console(stderr=True))
+        train(_configure(given, typed), Console(stderr=True))
     except TillerError as error:
         _say(str(error))
         raise typer.Exit(2) from error
@@ -99,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command on ``arguments`` (the process's when None); the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = app(args=given, prog_name="python -m offline.train_sae")
+        code = app(args=given, prog_name="python -m offline.train_sae", obj=given)
     except SystemExit as end:
         code = end.code
     return code if isinstance(code, int) else 0
@@ -125,7 +127,7 @@ def train(config: PipelineConfig, console: Console | None = None, ui: Progress |
     return manifest
 
 
-def _configure(given: dict[str, Any]) -> PipelineConfig:
+def _configure(given: dict[str, Any], typed: Sequence[str]) -> PipelineConfig:
     """Flags laid over the --config file, checked as one configuration."""
     from pydantic import ValidationError
 
@@ -147,7 +149,7 @@ def _configure(given: dict[str, Any]) -> PipelineConfig:
             world=checked(SyntheticConfig, sections.get("world", {}), "world"),
             recommender_options=sections.get("recommender", {}),
             evaluation=sections.get("evaluation", {}),
-            command=("python", "-m", "offline.train_sae", *sys.argv[1:]),
+            command=("python", "-m", "offline.train_sae", *typed),
         )
     except ValidationError as error:
         raise refused(error, "options", list(PipelineConfig.model_fields)) from error

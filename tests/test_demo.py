@@ -13,9 +13,11 @@ import pytest
 from bundle import load_bundle
 from cli.demo_report import COLUMNS, Facts
 from cli.demo_run import DemoPlan, run_demo
+from cli.server_process import served
 from offline.datasets import load_dataset
 from offline.datasets.synthetic import SyntheticConfig
 from tests.cli.test_server_process import serving
+from tests.reflection import grpcurl
 
 pytestmark = pytest.mark.train
 
@@ -122,6 +124,15 @@ def test_it_ends_with_three_commands_that_name_real_things(demo: Shown) -> None:
     assert demo.facts.subject.concept in grpcurl
     assert shlex.split(grpcurl)[-2:] == ["127.0.0.1:50051", "steering.v1.RecommendService/Recommend"]
     assert " train --items items.parquet --users users.parquet --out bundles/mine" in train
+
+
+def test_the_grpcurl_command_works_by_reflection_on_the_bundle(demo: Shown) -> None:
+    tail = demo.text[demo.text.index("Go on with:") :].replace("\\\n", " ")
+    typed = shlex.split(next(line for line in tail.splitlines() if "grpcurl" in line))
+    with served(demo.out) as address:
+        answer = grpcurl([*typed[1:-2], address, typed[-1]])
+    assert len(answer["items"]) == 10
+    assert [rule["status"] for rule in answer["rules"]] == ["RULE_STATUS_APPLIED"]
 
 
 def test_the_server_is_stopped(demo: Shown) -> None:

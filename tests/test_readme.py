@@ -118,7 +118,9 @@ class Reader:
         return json.dumps(grpcurl(arguments))
 
     def _make(self, arguments: list[str]) -> str:
-        planned = subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+        planned = subprocess.run(
+            ["make", "--no-print-directory", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+        )
         last = words(planned.stdout.strip().splitlines()[-1])
         if arguments[0] == "demo":
             assert last[0].endswith("bin/tiller")

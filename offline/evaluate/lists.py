@@ -55,4 +55,4 @@ def _tau(left: IntArray, right: IntArray) -> float:
         rank = np.full(len(union), len(items) + 1)
         rank[np.searchsorted(union, items)] = np.arange(1, len(items) + 1)
         ranks.append(rankdata(rank, method="dense"))
-    return float(kendalltau(*ranks, method="asymptotic").statistic)
+    return float(kendalltau(*ranks).statistic)

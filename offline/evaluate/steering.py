@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bundle import Concept
+from bundle import Concept, dose
 from offline.evaluate.config import EvaluateConfig
 from offline.evaluate.doses import Base
 from offline.evaluate.fidelity import ratio
@@ -23,9 +23,8 @@ from offline.evaluate.oracle import hard_filter, quota
 from offline.evaluate.panel import BoolArray, IntArray, Panel
 from offline.evaluate.window import Window, share_of
 
-BISECTIONS = 16
-CLOSE = 0.01
-"""Bisection ends when the share is within this part of the target."""
+CLOSE = 0.005
+"""Bisection ends when the dose is known to this part of itself."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +42,13 @@ class Lists:
         self._line, self._base = line, base
         self._windows: dict[float, Window] = {}
 
-    def at(self, dose: float) -> IntArray:
+    def at(self, amount: float) -> IntArray:
         """The lists at a dose, [U, K]."""
-        return self._window(dose).lists(dose)
+        return self._window(amount).lists(amount)
 
-    def _window(self, dose: float) -> Window:
+    def _window(self, amount: float) -> Window:
         high = 1.0
-        while high < dose:
+        while high < amount:
             high *= 4
         if high not in self._windows:
             low = 0.0 if high == 1 else high / 4
@@ -78,9 +77,7 @@ class Lists:
             low, high = high, min(4 * high, largest)
             lists = self.at(high)
         window = self._window(high)
-        for _ in range(BISECTIONS):
-            if abs(share_of(lists, members) - target) <= CLOSE * target:
-                break
+        while high - low > CLOSE * high:
             window = window.narrowed(low, high)
             middle = (low + high) / 2
             tried = window.lists(middle)
@@ -141,7 +138,7 @@ def steer_concept(
                     zero = Found(0.0, lists.at(0))
                     rows.append(row("papers_zero", zero, reached=share_of(zero.lists, members) <= target))
             if method in SERVED:
-                shown = [lists.at(strength) for strength in config.strengths]
+                shown = [lists.at(units_of(strength, direction)) for strength in config.strengths]
                 responses.append(
                     head
                     | {
@@ -151,6 +148,11 @@ def steer_concept(
                     }
                 )
     return rows, responses
+
+
+def units_of(strength: float, direction: Direction) -> float:
+    """Dose of a rule of that strength, in the user's units: the server's curve (bundle.dose)."""
+    return dose.demote_dose(strength, 1.0) if direction == "suppress" else dose.promote_dose(strength, 1.0)
 
 
 def mean_ndcg(panel: Panel, lists: IntArray) -> float | None:

@@ -24,11 +24,13 @@ def steering(evaluation: dict[str, Any]) -> str:
         f"{part['concepts']} of {part['concepts_offered']} concepts, {part['users']:,} sampled users, top {part['k']}"
     )
     ranked = any(row["ndcg_kept"] is not None for row in part["rows"])
-    drawn = figure(
-        figures.costs(part["means"], part["methods"]),
-        "At equal effect, further up and to the right is better. Means over the concepts where every method reaches "
-        "the target.",
-    )
+    drawn = ""
+    if ranked:
+        drawn = figure(
+            figures.costs(part["means"], part["methods"]),
+            "At equal effect, further up and to the right is better. Means over the concepts where every method "
+            "reaches the target.",
+        )
     return section(
         "steering",
         "Steering at equal effect",
@@ -39,7 +41,7 @@ def steering(evaluation: dict[str, Any]) -> str:
             "soft",
         ),
         *(_means(part, direction, f"{goal.capitalize()}: {measured}.") for direction, goal in goals.items()),
-        drawn if ranked else "",
+        drawn,
         *(_concepts(part, direction, goal) for direction, goal in goals.items()),
     )
 
@@ -82,7 +84,7 @@ def strengths(evaluation: dict[str, Any]) -> str:
     drawn = [
         figure(
             figures.dose_response(part["curve"]),
-            "Means over the concepts. Strength 1 is one unit of the user's own concept gap (not calibrated yet).",
+            "Means over the concepts. The dose follows one curve for all of them (bundle.dose) until it is calibrated.",
         )
     ]
     return section(

@@ -71,6 +71,9 @@ def test_tables_to_a_bundle_and_a_summary(
     assert re.search(r"  tiller recommend --user u00000 --promote \S+ --k 10\n", text)
     assert "naming concepts: done in" in log
     assert bundle.manifest.provenance["config"]["sae"]["latents"] == 48
+    command = bundle.manifest.provenance["command"]
+    assert command[:4] == ["python", "-m", "offline.train_sae", "--items"]
+    assert command[-2:] == ["--name", "Mine"]
 
 
 def test_flags_win_over_the_file(

@@ -3,7 +3,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from planted import plant
 from safetensors import safe_open
 
 from bundle import search_vectors
@@ -12,6 +11,7 @@ from sae import checkpoint
 from sae.config import SaeConfig
 from sae.metrics import agreement
 from sae.train import one_cycle, train_sae
+from tests.sae.planted import plant
 
 pytestmark = pytest.mark.train
 

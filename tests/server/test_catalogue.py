@@ -37,7 +37,9 @@ def test_a_latent_is_its_column_of_the_codes() -> None:
     assert catalogue.item_count("latent:7") == (column > 0).sum()
 
 
-@pytest.mark.parametrize("name", ["latent:", "latent:x", "latent:-1", "latent:²", "latent:24", "latent:07", "latent:1_0"])
+@pytest.mark.parametrize(
+    "name", ["latent:", "latent:x", "latent:-1", "latent:²", "latent:24", "latent:07", "latent:1_0"]
+)
 def test_what_is_not_a_latent(name: str) -> None:
     with pytest.raises(UnknownConcept) as refused:
         engine("dot").catalogue.find(name)

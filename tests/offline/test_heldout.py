@@ -1,0 +1,26 @@
+"""Two-fold read-outs: no item is scored by a model that has seen it."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from offline.heldout import held_out_scores
+from offline.label import LabelConfig
+from tests.offline.evaluate.planted import SUBJECT, WORLD
+
+
+def test_every_item_has_a_score_and_the_planted_concept_is_found() -> None:
+    scores = held_out_scores(SUBJECT.codes, SUBJECT.embeddings.items, LabelConfig())
+    concept = SUBJECT.offered[0]
+    found = scores(concept, WORLD.labels[0])
+    assert list(found) == ["logistic", "logistic_32", "probe"]
+    for kind, values in found.items():
+        assert np.isfinite(values).all(), kind
+        assert roc_auc_score(WORLD.members[0], values) > 0.9, kind
+
+
+def test_labels_of_noise_are_not_found() -> None:
+    noise = np.random.default_rng(0).random(240) < 0.3
+    found = held_out_scores(SUBJECT.codes, SUBJECT.embeddings.items, LabelConfig(), ("logistic",))
+    assert 0.35 < roc_auc_score(noise, found(SUBJECT.offered[0], noise)["logistic"]) < 0.65
