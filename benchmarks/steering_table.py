@@ -32,7 +32,7 @@ from offline.recommenders.split import temporal
 SHARE = 0.2
 
 # The experiment that the design started from: ML-1M, another matrix factorisation (64 dimensions), TopK 16 of 256
-# trained in one stage, 18 genres x 3 seeds. Target reached, NDCG kept, overlap; then NDCG kept and overlap of promotion.
+# trained in one stage, 18 genres x 3 seeds. Target reached, NDCG kept, overlap; of promotion: NDCG kept, overlap.
 EARLIER: dict[str, tuple[str, str, str, str, str]] = {
     "oracle": ("1.00", ".981", "1", ".920", "1"),
     "item_label": ("1.00", ".985", ".988", ".912", ".77"),

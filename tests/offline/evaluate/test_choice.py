@@ -10,9 +10,15 @@ from offline.evaluate.config import EvaluateConfig
 def concept(name: str, items: int, row: int) -> Concept:
     quality = Quality(auc=0.9, precision=0.5, recall=0.5, base_rate=0.1)
     return Concept(
-        id=name, family=name.partition(":")[0], display_name=name, items=items, row=row, readout="logistic", threshold=0.5,
+        id=name,
+        family=name.partition(":")[0],
+        display_name=name,
+        items=items,
+        row=row,
+        readout="logistic",
+        threshold=0.5,
         quality=quality,
-    )  # fmt: skip
+    )
 
 
 OFFERED = [

@@ -12,7 +12,7 @@ from offline.evaluate.doses import Base
 from offline.evaluate.lists import overlap
 from offline.evaluate.methods import METHODS, Line, Methods
 from offline.evaluate.panel import Panel
-from offline.evaluate.steering import Lists, steer_concept
+from offline.evaluate.steering import CLOSE, Lists, steer_concept
 from offline.evaluate.window import share_of
 from tests.offline.evaluate.planted import SUBJECT, TEST, TRAIN
 
