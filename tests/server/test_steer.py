@@ -103,7 +103,7 @@ def test_a_filter_of_everything_is_answered_with_nothing() -> None:
 
 
 def test_a_rules_dose_has_its_sign_and_size() -> None:
-    """Units are worked by hand in test_dose; here: the answer reports the dose, half the strength is a quarter of it."""
+    """Units are worked by hand in test_dose; here: the answer reports the dose, and half the strength is a quarter."""
     core = engine("dot")
     doses = []
     for strength in (1.0, 0.5):
