@@ -136,8 +136,8 @@ def main() -> None:
     n_users, n_items = len(dataset.user_ids), dataset.items.num_rows
     embeddings = MatrixFactorization().fit(
         split.train, n_users, n_items, MfConfig(l2=options.l2), device=options.device
-    )
-    popular = Popularity().fit(split.train, n_users, n_items)
+    ).embeddings
+    popular = Popularity().fit(split.train, n_users, n_items).embeddings
     print(f"recommender {evaluate_ranking(embeddings, split.train, split.test)}")
     print(f"popularity  {evaluate_ranking(popular, split.train, split.test)}")
     print(

@@ -51,7 +51,7 @@ def rank(embeddings: Embeddings, split: Split | None, dataset: Dataset) -> dict[
     """NDCG@10 and Recall@10 of the recommender and of popularity on what was held out; None where nothing was."""
     if split is None:
         return None
-    popularity = Popularity().fit(split.train, len(dataset.user_ids), dataset.items.num_rows)
+    popularity = Popularity().fit(split.train, len(dataset.user_ids), dataset.items.num_rows).embeddings
     return {
         "protocol": f"temporal: the last {TEST_SHARE:.0%} of each user's interactions, seen items masked, full ranking",
         "recommender": evaluate_ranking(embeddings, split.train, split.test),
@@ -112,7 +112,7 @@ def recommend(
             found="no user with interactions enough to hold some out",
             expected="at least 5 interactions of a user",
         )
-    embeddings = MatrixFactorization().fit(
+    trained = MatrixFactorization().fit(
         split.train,
         len(dataset.user_ids),
         dataset.items.num_rows,
@@ -121,6 +121,7 @@ def recommend(
         progress=ui.step,
         device=config.device,
     )
+    embeddings = trained.embeddings
     workspace.remember(embeddings)
     return embeddings
 

@@ -86,7 +86,7 @@ def evaluate(
         missing.append("Read-outs fitted on halves of the items were not given: no rows for steering by codes only.")
 
     if ranking is None and train is not None and test is not None:
-        popularity = Popularity().fit(train, len(embeddings.users), len(embeddings.items))
+        popularity = Popularity().fit(train, len(embeddings.users), len(embeddings.items)).embeddings
         ranking = {
             "protocol": "seen items masked, full ranking",
             "recommender": evaluate_ranking(embeddings, train, test, config.k),

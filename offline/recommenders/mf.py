@@ -17,6 +17,8 @@ Legend: U users, N items, B users of a batch, D embedding.
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +28,7 @@ from scipy.sparse import csr_array
 
 from bundle.errors import TrainingError
 from offline.datasets.types import Embeddings, Interactions
-from offline.recommenders.base import Progress, check_interactions
+from offline.recommenders.base import Progress, TrainedRecommender, check_interactions
 
 BETA1, BETA2, EPSILON = 0.9, 0.99, 1e-8
 
@@ -104,7 +106,8 @@ class MatrixFactorization:
         seed: int = 0,
         progress: Progress | None = None,
         device: str = "cpu",
-    ) -> Embeddings:
+        checkpoint: Path | None = None,  # noqa: ARG002  done in seconds
+    ) -> TrainedRecommender:
         """Embeddings with metric dot and an item bias. ``progress`` gets ``loss``, the mean multinomial loss.
 
         Users without interactions get the mean user vector, so that they are served what is liked on average.
@@ -114,6 +117,7 @@ class MatrixFactorization:
             TrainingError: the loss became NaN or infinite.
         """
         config = config or MfConfig()
+        started = time.perf_counter()
         check_interactions(interactions, n_users, n_items)
         place = torch.device(device)
         generator = torch.Generator().manual_seed(seed)
@@ -159,12 +163,15 @@ class MatrixFactorization:
                 if progress is not None:
                     progress(epoch, config.epochs, {"loss": total / len(active)})
             users[~seen] = users[seen].mean(0)
-        return Embeddings(
+        embeddings = Embeddings(
             items=items.detach().cpu().numpy(),
             users=users.cpu().numpy(),
             item_bias=bias.detach().cpu().numpy(),
             metric="dot",
         )
+        seconds = round(time.perf_counter() - started, 1)
+        facts = {"config": config.model_dump(), "seed": seed, "epochs": config.epochs, "seconds": seconds}
+        return TrainedRecommender(self.name, embeddings, facts=facts)
 
 
 def _adam(

@@ -6,11 +6,13 @@ one dimension that carry nothing (``score(u, v) = 0 * 0 + b_v``).
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from offline.datasets.types import Embeddings, Interactions
-from offline.recommenders.base import Progress, check_interactions
+from offline.recommenders.base import Progress, TrainedRecommender, check_interactions
 
 
 class PopularityConfig(BaseModel):
@@ -34,16 +36,18 @@ class Popularity:
         seed: int = 0,  # noqa: ARG002  the contract's argument
         progress: Progress | None = None,
         device: str = "cpu",  # noqa: ARG002  the contract's argument
-    ) -> Embeddings:
+        checkpoint: Path | None = None,  # noqa: ARG002  the contract's argument
+    ) -> TrainedRecommender:
         """Zero vectors of one dimension, and the log count as bias."""
         check_interactions(interactions, n_users, n_items)
         pairs = np.unique(interactions.user.astype(np.int64) * n_items + interactions.item)
         count = np.bincount(pairs % n_items, minlength=n_items)
         if progress is not None:
             progress(1, 1, {})
-        return Embeddings(
+        embeddings = Embeddings(
             items=np.zeros((n_items, 1), np.float32),
             users=np.zeros((n_users, 1), np.float32),
             item_bias=np.log1p(count).astype(np.float32),
             metric="dot",
         )
+        return TrainedRecommender(self.name, embeddings, facts={"config": {}, "seed": seed})

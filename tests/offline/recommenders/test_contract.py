@@ -41,7 +41,7 @@ class TestEveryRecommender:
     def test_embeddings_cover_every_row(self, recommender, config):
         # Items 118 and 119 and the last three users are in no interaction.
         some = planted().take(planted().item < 118)
-        made = recommender.fit(some, N_USERS + 3, N_ITEMS, config, seed=0)
+        made = recommender.fit(some, N_USERS + 3, N_ITEMS, config, seed=0).embeddings
         assert made.users.shape[0] == N_USERS + 3
         assert made.items.shape == (N_ITEMS, made.users.shape[1])
         assert made.item_bias.shape == (N_ITEMS,)
@@ -50,21 +50,21 @@ class TestEveryRecommender:
             assert np.isfinite(array).all()
 
     def test_the_same_seed_gives_the_same_embeddings(self, recommender, config):
-        first, again = (recommender.fit(planted(), N_USERS, N_ITEMS, config, seed=4) for _ in range(2))
+        first, again = (recommender.fit(planted(), N_USERS, N_ITEMS, config, seed=4).embeddings for _ in range(2))
         assert np.array_equal(first.users, again.users)
         assert np.array_equal(first.items, again.items)
         assert np.array_equal(first.item_bias, again.item_bias)
 
     def test_repeated_interactions_count_once(self, recommender, config):
         once, rows = planted(), np.tile(np.arange(len(planted())), 3)
-        first = recommender.fit(once, N_USERS, N_ITEMS, config, seed=0)
-        thrice = recommender.fit(once.take(rows), N_USERS, N_ITEMS, config, seed=0)
+        first = recommender.fit(once, N_USERS, N_ITEMS, config, seed=0).embeddings
+        thrice = recommender.fit(once.take(rows), N_USERS, N_ITEMS, config, seed=0).embeddings
         assert np.array_equal(first.item_bias, thrice.item_bias)
         assert np.array_equal(first.users, thrice.users)
 
     def test_it_beats_chance(self, recommender, config):
         split = leave_random(planted(), 2, seed=0)
-        made = recommender.fit(split.train, N_USERS, N_ITEMS, config, seed=0)
+        made = recommender.fit(split.train, N_USERS, N_ITEMS, config, seed=0).embeddings
         noise = np.random.default_rng(0).random((N_USERS, N_ITEMS), np.float32)
         chance = evaluate_ranking(lambda users: noise[users], split.train, split.test)
         found = evaluate_ranking(made, split.train, split.test)
@@ -72,7 +72,7 @@ class TestEveryRecommender:
         assert found["recall@10"] > 1.5 * chance["recall@10"]
 
     def test_popular_items_have_the_larger_bias(self, recommender, config):
-        made = recommender.fit(planted(), N_USERS, N_ITEMS, config, seed=0)
+        made = recommender.fit(planted(), N_USERS, N_ITEMS, config, seed=0).embeddings
         count = np.bincount(planted().item, minlength=N_ITEMS)
         assert np.corrcoef(made.item_bias, np.log1p(count))[0, 1] > 0.5
 
@@ -104,11 +104,11 @@ class TestEveryRecommender:
 def test_matrix_factorisation_finds_the_groups():
     split = leave_random(planted(), 2, seed=0)
     config = MfConfig(dim=8, epochs=60, batch_users=32)
-    made = MatrixFactorization().fit(split.train, N_USERS, N_ITEMS, config, seed=0)
+    made = MatrixFactorization().fit(split.train, N_USERS, N_ITEMS, config, seed=0).embeddings
     best = np.argsort(-scorer(made)(np.arange(N_USERS)), 1)[:, :10]
     own = (best % GROUPS == (np.arange(N_USERS) % GROUPS)[:, None]).mean()
     assert own > 0.95
-    popular = Popularity().fit(split.train, N_USERS, N_ITEMS)
+    popular = Popularity().fit(split.train, N_USERS, N_ITEMS).embeddings
     assert (
         evaluate_ranking(made, split.train, split.test)["ndcg@10"]
         > 1.5 * evaluate_ranking(popular, split.train, split.test)["ndcg@10"]

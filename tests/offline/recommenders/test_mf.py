@@ -51,7 +51,7 @@ def test_without_penalty_it_fits_the_observed_shares():
     """Two users of 3 and 1 items: the best softmax is uniform over the own items."""
     pairs = [(0, 0), (0, 1), (0, 2), (1, 3)]
     config = MfConfig(dim=4, epochs=400, learning_rate=0.1, l2=0.0)
-    made = MatrixFactorization().fit(interactions(pairs), 2, 4, config)
+    made = MatrixFactorization().fit(interactions(pairs), 2, 4, config).embeddings
     logits = made.users @ made.items.T + made.item_bias
     share = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     assert share[0] == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0], abs=0.02)
@@ -60,13 +60,13 @@ def test_without_penalty_it_fits_the_observed_shares():
 
 def test_a_strong_penalty_leaves_popularity():
     pairs = [(0, 0), (1, 0), (2, 0), (2, 1)]
-    made = MatrixFactorization().fit(interactions(pairs), 3, 3, MfConfig(dim=4, epochs=200, l2=10.0))
+    made = MatrixFactorization().fit(interactions(pairs), 3, 3, MfConfig(dim=4, epochs=200, l2=10.0)).embeddings
     assert np.abs(made.users @ made.items.T).max() < 0.01
     assert made.item_bias.argsort().tolist() == [2, 1, 0]
 
 
 def test_users_without_interactions_get_the_mean_user():
-    made = MatrixFactorization().fit(interactions([(0, 0), (2, 1)]), 4, 3, MfConfig(dim=4, epochs=5))
+    made = MatrixFactorization().fit(interactions([(0, 0), (2, 1)]), 4, 3, MfConfig(dim=4, epochs=5)).embeddings
     mean = (made.users[0] + made.users[2]) / 2
     assert np.allclose(made.users[1], mean, atol=1e-6)
     assert np.allclose(made.users[3], mean, atol=1e-6)
