@@ -1,4 +1,4 @@
-"""What a recommender of this project is: a fit that ends in a frozen model of embeddings and, where it has them, modules.
+"""What a recommender of this project is: a fit that ends in frozen embeddings and, where it has them, modules.
 
 Legend: U users, N items, M interactions, D embedding, B users of a batch, n items of a block, T positions of a history.
 """
@@ -28,8 +28,8 @@ class TrainedRecommender:
 
     ``name``: mf, ncf, sasrec, popularity or custom. ``scorer``: a network in place of the embeddings' own metric,
     ``forward(users [B, D], items [n, D]) -> [B, n]`` raw logits. ``user_tower``: ``forward(history int64 [B, T]) ->
-    [B, D]``, item row + 1, 0 is padding on the left, the newest item last. ``history_length``: T of the tower, 0 without
-    one. ``facts``: configuration, seconds, epochs and figures, as JSON can hold them.
+    [B, D]``, item row + 1, 0 is padding on the left, the newest item last. ``history_length``: T of the tower, 0
+    without one. ``facts``: configuration, seconds, epochs and figures, as JSON can hold them.
     """
 
     name: str

@@ -33,7 +33,7 @@ class Popularity:
         n_items: int,
         config: PopularityConfig | None = None,  # noqa: ARG002  the contract's argument
         *,
-        seed: int = 0,  # noqa: ARG002  the contract's argument
+        seed: int = 0,
         progress: Progress | None = None,
         device: str = "cpu",  # noqa: ARG002  the contract's argument
         checkpoint: Path | None = None,  # noqa: ARG002  the contract's argument
