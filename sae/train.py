@@ -56,11 +56,14 @@ def train_sae(  # noqa: PLR0917  the first six are the experiment, the rest how 
     pairs: tuple[npt.ArrayLike, npt.ArrayLike] | None,
     config: SaeConfig,
     *,
+    scorer: nn.Module | None = None,
     device: str = "cpu",
     checkpoint_dir: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainResult:
     """Train on ``items`` [N, D], ``users`` [U, D], ``item_bias`` [N] or None; ``pairs`` are user and item rows.
+
+    ``scorer``: a network that takes the metric's place in the prediction terms (sae.scorer.FrozenScorer).
 
     Same arguments and seed, same number of threads: the same weights on the CPU. With ``checkpoint_dir`` the run
     goes on from the checkpoint it finds there and ends in the weights of an uninterrupted run.
@@ -71,7 +74,8 @@ def train_sae(  # noqa: PLR0917  the first six are the experiment, the rest how 
     """
     place = _device(device)
     data = TrainingRows.of(items, users, item_bias=item_bias, metric=metric, pairs=pairs, config=config, device=place)
-    run = _Run(data, FrozenScorer(metric, data.raw_users, data.raw_items, data.bias), config, place, progress)
+    frozen = FrozenScorer(metric, data.raw_users, data.raw_items, data.bias, scorer)
+    run = _Run(data, frozen, config, place, progress)
     if checkpoint_dir is not None:
         run.remember_in(checkpoint_dir)
     started = time.perf_counter()
@@ -119,7 +123,7 @@ class _Run:
         )
         self.state = checkpoint.State()
         self.folder: Path | None = None
-        self.fingerprint = checkpoint.run_fingerprint(config, data.fingerprint)
+        self.fingerprint = checkpoint.run_fingerprint(config, data.fingerprint + scorer.fingerprint())
 
     def remember_in(self, folder: Path) -> None:
         """Checkpoint into ``folder``, and go on from what is there."""

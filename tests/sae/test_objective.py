@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from sae.config import SaeConfig, StageConfig
 from sae.objective import step_loss
 from sae.rows import TrainingRows
 from sae.scorer import FrozenScorer
+from tests.sae.networks import SmallNcf
 
 pytestmark = pytest.mark.train
 
@@ -21,11 +24,11 @@ def stage(**weights):
     return plain.model_copy(update={"reconstruction": 0.0, **weights})
 
 
-def parts(metric="dot", *, bias=True, **changes):
+def parts(metric="dot", *, bias=True, module=None, **changes):
     rng = np.random.default_rng(3)
     items = rng.normal(size=(ITEMS, DIM)).astype(np.float32)
     users = rng.normal(size=(USERS, DIM)).astype(np.float32)
-    item_bias = rng.normal(size=ITEMS).astype(np.float32) if bias and metric == "dot" else None
+    item_bias = rng.normal(size=ITEMS).astype(np.float32) if bias and metric == "dot" and module is None else None
     config = SaeConfig(latents=LATENTS, towers="shared", stage1=stage(reconstruction=1.0), **changes)
     data = TrainingRows.of(
         items, users, item_bias=item_bias, metric=metric, pairs=None, config=config, device=torch.device("cpu")
@@ -33,7 +36,7 @@ def parts(metric="dot", *, bias=True, **changes):
     sae = TwoTowerSae(DIM, LATENTS, "topk")
     sae.initialise(torch.zeros(DIM), torch.Generator().manual_seed(0))
     sae.untie()
-    return sae, data, FrozenScorer(metric, data.raw_users, data.raw_items, data.bias), config
+    return sae, data, FrozenScorer(metric, data.raw_users, data.raw_items, data.bias, module), config
 
 
 def loss_of(weights, metric="dot", dead=NOBODY_DEAD, **changes):
@@ -153,3 +156,56 @@ def test_renormalised_items_keep_their_length_whatever_the_decoder_gives():
         sae.item.w_dec.mul_(3.0)
         sae.item.output_bias.mul_(3.0)
     assert value() == pytest.approx(before, rel=1e-4)
+
+
+@pytest.mark.parametrize("term", ["prediction_mse", "prediction_listwise"])
+def test_gradients_through_a_network_are_the_numeric_ones_and_its_weights_stay(term):
+    """NCF's scorer: every parameter of the SAE against central differences, in double precision."""
+    module = SmallNcf(DIM).double()
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    sae, data, scorer, config = parts(module=SmallNcf(DIM))
+    scorer.module.double()
+    sae.double()
+    fields = ("users", "items", "raw_users", "raw_items", "colour")
+    data = replace(data, **{name: _double(getattr(data, name)) for name in fields})
+
+    def value():
+        weights = stage(**{term: 1.0})
+        return step_loss(sae, data, scorer, config, weights, users=ROWS_U, items=ROWS_V, dead=NOBODY_DEAD)[0]
+
+    value().backward()
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in sae.named_parameters():
+        assert parameter.grad.abs().sum() > 0, name
+        direction = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        analytic = float((parameter.grad * direction).sum())
+        around = []
+        for sign in (1, -1):
+            with torch.no_grad():
+                parameter.add_(sign * 1e-6 * direction)
+                around.append(float(value()))
+                parameter.sub_(sign * 1e-6 * direction)
+        assert analytic == pytest.approx((around[0] - around[1]) / 2e-6, rel=1e-4, abs=1e-8), name
+    optimiser = torch.optim.SGD(sae.parameters(), lr=0.1)
+    optimiser.step()
+    for name, tensor in scorer.module.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+    assert all(parameter.grad is None for parameter in scorer.module.parameters())
+
+
+def _double(value):
+    if isinstance(value, torch.Tensor):
+        return value.double()
+    return replace(value, rows=value.rows.double(), scale=value.scale.double(), centre=value.centre.double())
+
+
+def test_with_its_terms_off_a_network_leaves_no_gradient():
+    with_network, data, scorer, config = parts(module=SmallNcf(DIM))
+    plain, *rest = parts(bias=False)
+    for sae, rows, frozen in ((with_network, data, scorer), (plain, rest[0], rest[1])):
+        weights = stage(reconstruction=1.0)
+        step_loss(sae, rows, frozen, config, weights, users=ROWS_U, items=ROWS_V, dead=NOBODY_DEAD)[0].backward()
+    for (name, a), (_, b) in zip(with_network.named_parameters(), plain.named_parameters(), strict=True):
+        assert torch.equal(a.grad, b.grad), name
+    loss, _ = step_loss(with_network, data, scorer, config, stage(), users=ROWS_U, items=ROWS_V, dead=NOBODY_DEAD)
+    assert not loss.requires_grad

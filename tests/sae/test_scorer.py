@@ -3,7 +3,9 @@ import pytest
 import torch
 
 from bundle import search_query, search_vectors
+from bundle.errors import TrainingError
 from sae.scorer import FrozenScorer
+from tests.sae.networks import SmallNcf
 
 pytestmark = pytest.mark.train
 
@@ -51,3 +53,57 @@ def test_equal_scores_leave_a_positive_scale():
     scorer = FrozenScorer("dot", torch.zeros(2, 2), torch.ones(3, 2), None)
     assert scorer.variance > 0
     assert scorer.spread > 0
+
+
+def network():
+    return SmallNcf(2).eval()
+
+
+def test_a_network_takes_the_metrics_place():
+    module = network()
+    scorer = FrozenScorer("dot", USERS, ITEMS, None, module)
+    wanted = module(USERS, ITEMS).detach()
+    assert torch.equal(scorer.block(USERS, ITEMS, ALL), wanted)
+    assert scorer.variance == pytest.approx(float(wanted.var(correction=0)))
+    by_hand = [module.mlp(torch.cat([USERS[row], ITEMS[row]])).item() for row in range(2)]
+    assert scorer.pairs(USERS, ITEMS[:2], ALL[:2]).tolist() == pytest.approx(by_hand)
+
+
+def test_a_networks_own_pairs_are_asked():
+    module = network()
+    module.pairs = lambda users, items: (users * items).sum(1)
+    assert FrozenScorer("dot", USERS, ITEMS, None, module).pairs(USERS, ITEMS[:2], ALL[:2]).tolist() == [3.0, 0.0]
+
+
+def test_the_callers_network_keeps_its_mode_and_its_gradients():
+    module = SmallNcf(2).train()
+    scorer = FrozenScorer("dot", USERS, ITEMS, None, module)
+    assert module.training
+    assert all(parameter.requires_grad for parameter in module.parameters())
+    assert not any(parameter.requires_grad for parameter in scorer.module.parameters())
+    # Dropout is off in the copy: two calls agree.
+    assert torch.equal(scorer.block(USERS, ITEMS, ALL), scorer.block(USERS, ITEMS, ALL))
+
+
+def test_a_networks_fingerprint_names_its_weights():
+    prints = {FrozenScorer("dot", USERS, ITEMS, None, SmallNcf(2, seed=seed)).fingerprint() for seed in (5, 5, 6)}
+    assert len(prints) == 2
+    assert FrozenScorer("dot", USERS, ITEMS, None).fingerprint() == ""
+
+
+def test_a_network_beside_a_bias_is_refused():
+    with pytest.raises(TrainingError) as caught:
+        FrozenScorer("dot", USERS, ITEMS, BIAS, network())
+    assert str(caught.value) == (
+        "item bias: found beside a scorer network, expected none: the network's logits are the scores. "
+        "Let the network add its own bias, or train with the metric."
+    )
+
+
+def test_a_network_of_the_wrong_shape_is_refused():
+    class Sums(torch.nn.Module):
+        def forward(self, users, items):
+            return users.sum(1) + items.sum()
+
+    with pytest.raises(TrainingError, match=r"^scorer: found \(2,\), expected finite scores \(2, 3\): a row per user"):
+        FrozenScorer("dot", USERS, ITEMS, None, Sums())
