@@ -17,7 +17,7 @@ from bundle.index import (
     PqParams,
     RecallRow,
 )
-from bundle.manifest import FORMAT_VERSION, Manifest, Metric
+from bundle.manifest import FORMAT_VERSION, Manifest, Metric, ScorerKind
 from bundle.reader import Bundle, load_bundle, read_manifest, verify_files
 from bundle.reindex import write_reindexed
 from bundle.sae import Activation, SaeWeights, TowerWeights
@@ -49,6 +49,7 @@ __all__ = [
     "Quality",
     "RecallRow",
     "SaeWeights",
+    "ScorerKind",
     "SparseCodes",
     "TowerWeights",
     "__version__",

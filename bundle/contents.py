@@ -6,6 +6,7 @@ Legend: N items, D embedding, L latents, C offered concepts, U users.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ import pyarrow as pa
 from bundle.codes import SparseCodes
 from bundle.concepts import ConceptFile
 from bundle.errors import BundleCorrupt
-from bundle.manifest import Metric
+from bundle.manifest import Metric, ScorerKind
 from bundle.sae import SaeWeights
 
 FloatArray = npt.NDArray[np.float32]
@@ -72,6 +73,12 @@ class BundleContents:
 
     ``items`` has a string column ``item_id`` (row order is vector order), a string column ``title``, and the metadata.
     ``user_ids`` and ``user_vectors`` [U, D] are optional, together. ``item_bias`` [N] only with the dot metric.
+
+    Two ONNX graphs are optional; the writer copies the files, and what was read names those in the bundle's folder:
+    ``scorer_onnx`` scores instead of the metric, ``user`` float32 [B, D], ``items`` [n, D] -> ``scores`` [B, n]
+    (the metric is then dot, without a bias: it says nothing about the score); ``user_tower_onnx`` makes an embedding of
+    ``history`` int64 [B, T] -> ``user`` [B, D], item row + 1, 0 = padding on the left, newest last, T =
+    ``history_length``.
     """
 
     sae: SaeWeights
@@ -85,6 +92,14 @@ class BundleContents:
     calibration: dict[str, object]
     user_ids: list[str] | None = None
     user_vectors: FloatArray | None = None
+    scorer_onnx: Path | None = None
+    user_tower_onnx: Path | None = None
+    history_length: int = 0
+
+    @property
+    def scorer(self) -> ScorerKind:
+        """What scores an item."""
+        return "metric" if self.scorer_onnx is None else "network"
 
     def check(self) -> None:
         """Raise BundleCorrupt where the parts do not fit each other."""
@@ -116,6 +131,17 @@ class BundleContents:
             check_array("user vectors", self.user_vectors, np.float32, (len(self.user_ids), dim))
             if len(set(self.user_ids)) != len(self.user_ids):
                 raise BundleCorrupt("users: user_id", found="repeated ids", expected="each id once")
+        self._check_graphs()
+
+    def _check_graphs(self) -> None:
+        if self.scorer_onnx is not None and (self.metric != "dot" or self.item_bias is not None):
+            found = f"metric {self.metric}" + (" with an item bias" if self.item_bias is not None else "")
+            raise BundleCorrupt("scorer network", found=found, expected="metric dot and no bias: the network scores")
+        if (self.user_tower_onnx is not None) != (self.history_length > 0):
+            found = "no tower" if self.user_tower_onnx is None else "a tower"
+            raise BundleCorrupt(
+                "history length", found=f"{self.history_length} and {found}", expected="above 0 with a tower, else 0"
+            )
 
 
 def check_array(name: str, array: npt.NDArray[np.generic], dtype: type[np.generic], shape: tuple[int, ...]) -> None:

@@ -14,6 +14,7 @@ FORMAT_VERSION: Literal[1] = 1
 MANIFEST = "manifest.json"
 
 Metric = Literal["dot", "cosine"]
+ScorerKind = Literal["metric", "network"]
 
 # Every bundle has these. Names are part of the contract: a rename is a new format version.
 REQUIRED_FILES = (
@@ -29,7 +30,16 @@ REQUIRED_FILES = (
     "calibration.json",
     "index.faiss",
 )
-OPTIONAL_FILES = ("item_bias.npy", "users.parquet", "user_vectors.npy", "evaluation.json", "evaluation.html")
+SCORER, USER_TOWER = "scorer.onnx", "user_tower.onnx"
+OPTIONAL_FILES = (
+    "item_bias.npy",
+    "users.parquet",
+    "user_vectors.npy",
+    SCORER,
+    USER_TOWER,
+    "evaluation.json",
+    "evaluation.html",
+)
 
 
 class _Frozen(BaseModel):
@@ -73,6 +83,8 @@ class Manifest(_Frozen):
     dims: Dims
     metric: Metric = Field(description="score of an item: inner product, or cosine")
     item_bias: bool = Field(description="a bias per item is added to the inner product (item_bias.npy)")
+    scorer: ScorerKind = Field(default="metric", description="what scores an item: the metric, or scorer.onnx")
+    history_length: int = Field(default=0, ge=0, description="items that user_tower.onnx reads; 0: there is none")
     normalise: bool = Field(description="the SAE reads rows at unit norm")
     user_activation: ActivationSpec
     item_activation: ActivationSpec

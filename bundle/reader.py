@@ -20,7 +20,17 @@ from bundle.codes import SparseCodes
 from bundle.concepts import ConceptFile
 from bundle.contents import BundleContents, ConceptArrays
 from bundle.errors import BundleCorrupt, BundleError, BundleMissing, BundleVersion
-from bundle.manifest import FORMAT_VERSION, MANIFEST, REQUIRED_FILES, ActivationSpec, Manifest, checksum, identify
+from bundle.manifest import (
+    FORMAT_VERSION,
+    MANIFEST,
+    REQUIRED_FILES,
+    SCORER,
+    USER_TOWER,
+    ActivationSpec,
+    Manifest,
+    checksum,
+    identify,
+)
 from bundle.sae import Activation, SaeWeights, TowerWeights
 
 AGAIN = "Export the bundle again."
@@ -66,7 +76,20 @@ def read_manifest(path: Path) -> Manifest:
             hint="Export it again with this Tiller, or serve it with the one that made it.",
         )
     with _naming(file):
-        return Manifest.model_validate(document)
+        manifest = Manifest.model_validate(document)
+    _check_graphs(file, manifest)
+    return manifest
+
+
+def _check_graphs(file: Path, manifest: Manifest) -> None:
+    """What the manifest says about the optional graphs, and the files it lists, say the same."""
+    for name, field, told, there in (
+        (SCORER, "scorer", manifest.scorer, manifest.scorer == "network"),
+        (USER_TOWER, "history_length", manifest.history_length, manifest.history_length > 0),
+    ):
+        if there != (name in manifest.files):
+            found = f"{told} " + (f"and {name}" if name in manifest.files else f"without {name}")
+            raise BundleCorrupt(f"{file}: {field}", found=found, hint=AGAIN)
 
 
 def verify_files(path: Path, manifest: Manifest) -> None:
@@ -140,6 +163,9 @@ def load_bundle(path: Path, *, verify: bool = True) -> Bundle:
         calibration=_document(path / "calibration.json"),
         user_ids=_user_ids(path / "users.parquet") if dims.users else None,
         user_vectors=_load_array(path / "user_vectors.npy") if dims.users else None,
+        scorer_onnx=path / SCORER if manifest.scorer == "network" else None,
+        user_tower_onnx=path / USER_TOWER if manifest.history_length else None,
+        history_length=manifest.history_length,
     )
     with _naming(path):
         contents.check()

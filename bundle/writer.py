@@ -28,6 +28,8 @@ from bundle.manifest import (
     MANIFEST,
     OPTIONAL_FILES,
     REQUIRED_FILES,
+    SCORER,
+    USER_TOWER,
     ActivationSpec,
     Dims,
     Manifest,
@@ -137,6 +139,8 @@ def _manifest(
         ),
         metric=contents.metric,
         item_bias=contents.item_bias is not None,
+        scorer=contents.scorer,
+        history_length=contents.history_length,
         normalise=sae.normalise,
         user_activation=_activation(sae.user.activation),
         item_activation=_activation(sae.item.activation),
@@ -179,6 +183,9 @@ def _own_files(contents: BundleContents) -> dict[str, FileWriter]:
         users = pa.table({"user_id": pa.array(contents.user_ids, pa.string())})
         own["users.parquet"] = lambda path: pq.write_table(users, path, compression="zstd")
         own["user_vectors.npy"] = _array(contents.user_vectors)
+    for graph, source in ((SCORER, contents.scorer_onnx), (USER_TOWER, contents.user_tower_onnx)):
+        if source is not None:
+            own[graph] = _copied(source)
     return own
 
 
@@ -198,6 +205,13 @@ def _tensors(tensors: dict[str, npt.NDArray[np.generic]]) -> FileWriter:
 
 def _array(array: npt.NDArray[np.generic]) -> FileWriter:
     return lambda path: np.save(path, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _copied(source: Path) -> FileWriter:
+    def write(path: Path) -> None:
+        shutil.copyfile(source, path)
+
+    return write
 
 
 def _text(path: Path, text: str) -> None:
