@@ -20,9 +20,10 @@ from bundle.index import (
 from bundle.manifest import FORMAT_VERSION, Manifest, Metric, ScorerKind
 from bundle.reader import Bundle, load_bundle, read_manifest, verify_files
 from bundle.reindex import write_reindexed
+from bundle.rewrite import write_with
 from bundle.sae import Activation, SaeWeights, TowerWeights
 from bundle.version import __version__
-from bundle.writer import refuse_occupied, write_bundle
+from bundle.writer import concept_files, refuse_occupied, write_bundle
 
 __all__ = [
     "CONCEPT_ID",
@@ -53,6 +54,7 @@ __all__ = [
     "SparseCodes",
     "TowerWeights",
     "__version__",
+    "concept_files",
     "concept_id",
     "load_bundle",
     "read_manifest",
@@ -62,4 +64,5 @@ __all__ = [
     "verify_files",
     "write_bundle",
     "write_reindexed",
+    "write_with",
 ]

@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 CONCEPT_ID = re.compile(r"^[a-z0-9_]+:[^\s:][^\n:]*$")
 LATENT_FAMILY = "latent"
 
+ByHand = Literal["display_name", "threshold", "members"]
+"""``members``: the concept itself is a person's, by items or by naming a latent."""
+
 ConceptId = Annotated[str, StringConstraints(pattern=CONCEPT_ID.pattern, max_length=200)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -59,10 +62,13 @@ class Concept(_Frozen):
     offered: bool = True
     not_offered_reason: str = ""
     row: int | None = Field(default=None, ge=0, description="row in the concept arrays; null when not offered")
-    readout: str = Field(default="", description="which read-out was chosen: logistic | logistic_32 | probe | ...")
+    readout: str = Field(default="", description="which read-out was chosen: logistic | logistic_32 | probe | latent")
     threshold: Share | None = Field(default=None, description="read-out at or above it: a member (filter by read-out)")
     quality: Quality | None = None
     latents: tuple[LatentWeight, ...] = Field(default=(), description="strongest first")
+    by_hand: tuple[ByHand, ...] = Field(
+        default=(), description="what a person gave and training did not: carried over to the next bundle"
+    )
 
     @model_validator(mode="after")
     def _offered_is_whole(self) -> Concept:

@@ -22,7 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import save_file
 
-from bundle.contents import BundleContents
+from bundle.concepts import ConceptFile
+from bundle.contents import BundleContents, ConceptArrays
 from bundle.errors import BundleError, BundleExists
 from bundle.manifest import (
     MANIFEST,
@@ -154,8 +155,8 @@ def _activation(activation: Any) -> ActivationSpec:
     return ActivationSpec(kind=activation.kind, k=activation.k, threshold=activation.threshold)
 
 
-def _own_files(contents: BundleContents) -> dict[str, FileWriter]:
-    arrays = contents.arrays
+def concept_files(concepts: ConceptFile, arrays: ConceptArrays) -> dict[str, FileWriter]:
+    """Writers of the files that say what can be steered: concepts.json, concepts.safetensors, concept_gains.npy."""
     tensors: dict[str, npt.NDArray[np.generic]] = {
         "label_bits": arrays.label_bits,
         "readout_bits": arrays.readout_bits,
@@ -166,15 +167,21 @@ def _own_files(contents: BundleContents) -> dict[str, FileWriter]:
         "direction_effect": arrays.direction_effect,
         "latent_effect": arrays.latent_effect,
     }
+    return {
+        "concepts.json": lambda path: _text(path, concepts.model_dump_json(indent=1)),
+        "concepts.safetensors": _tensors(tensors),
+        "concept_gains.npy": _array(arrays.gains),
+    }
+
+
+def _own_files(contents: BundleContents) -> dict[str, FileWriter]:
     codes = contents.item_codes
     own: dict[str, FileWriter] = {
         "sae.safetensors": _tensors(sae_tensors(contents.sae)),
         "items.parquet": lambda path: pq.write_table(contents.items, path, compression="zstd"),
         "item_vectors.npy": _array(contents.item_vectors),
         "item_codes.safetensors": _tensors({"indptr": codes.indptr, "indices": codes.indices, "values": codes.values}),
-        "concepts.json": lambda path: _text(path, contents.concepts.model_dump_json(indent=1)),
-        "concepts.safetensors": _tensors(tensors),
-        "concept_gains.npy": _array(arrays.gains),
+        **concept_files(contents.concepts, contents.arrays),
         "calibration.json": lambda path: _text(path, json.dumps(contents.calibration, indent=1, allow_nan=False)),
     }
     if contents.item_bias is not None:
