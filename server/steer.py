@@ -129,8 +129,11 @@ class Engine:
 
     def _plan(self, query: Query) -> Plan:
         rules: Iterable[Rule] = query.rules
-        if self.policies is not None and query.use_policies:
-            rules = (*query.rules, *self.policies.matching(query.attributes))
+        if self.policies is not None:
+            matching = self.policies.matching(
+                query.attributes, user=query.user_id, at=query.at, mandatory_only=not query.use_policies
+            )
+            rules = (*query.rules, *matching)
         return resolve(rules, self.catalogue.is_offered)
 
     def _excluded(self, item_ids: tuple[str, ...]) -> tuple[BitArray | None, int]:

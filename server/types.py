@@ -44,7 +44,8 @@ class Membership(StrEnum):
 class Rule:
     """One rule. ``strength`` in [0, 1], always 1 for a filter; ``source`` is "request" or "policy:NAME".
 
-    ``shadow``: belongs to a policy that only counts what it would have done.
+    ``shadow``: belongs to a policy that only counts what it would have done. ``fills``: a filter whose owner wants empty
+    places filled with what it leaves out, after everything that passes, rather than a short list.
     """
 
     action: Action
@@ -55,6 +56,7 @@ class Rule:
     source: str = REQUEST
     priority: int = 0
     shadow: bool = False
+    fills: bool = False
 
 
 class Status(StrEnum):
@@ -90,7 +92,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A validated request. Exactly one of ``user_id`` and ``embedding`` ([D]) is set."""
+    """A validated request. Exactly one of ``user_id`` and ``embedding`` ([D]) is set.
+
+    ``at``: the instant, in Unix seconds, that the time windows of policies are judged at; None: now.
+    """
 
     k: int
     user_id: str | None = None
@@ -99,6 +104,7 @@ class Query:
     exclude: tuple[str, ...] = ()
     attributes: Mapping[str, str] = field(default_factory=dict)
     use_policies: bool = True
+    at: float | None = None
     explain: bool = False
     baseline: bool = False
 

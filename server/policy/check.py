@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from bundle import LATENT_FAMILY
-from server.policy.diagnose import nearest
 from server.policy.policies import PolicySet
+from server.policy.words import nearest
 
 KNOWN_ATTRIBUTES = ("surface", "segment", "country")
 SUGGESTIONS = 3
@@ -59,7 +59,7 @@ def check_attributes(policies: PolicySet) -> list[PolicyWarning]:
     """``when`` keys that are nearly, and not quite, a usual attribute: such a policy would never match."""
     warnings: list[PolicyWarning] = []
     for policy in policies.policies:
-        for name, _ in policy.when:
+        for name, _ in (*policy.when, *policy.unless):
             near = () if name in KNOWN_ATTRIBUTES else nearest(name.lower(), KNOWN_ATTRIBUTES)
             if near:
                 what = f"requests usually do not carry the attribute {name!r}"

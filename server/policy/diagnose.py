@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from rapidfuzz import fuzz, process
 
 from server.errors import Problem
-from server.policy.document import SHOWN, Document, Loc, path
-from server.policy.schema import ATTRIBUTE, EXPECTED, MAX_VALUES, PolicyEntry, PolicyFile, RuleEntry
+from server.policy.conditions import ATTRIBUTE, MAX_VALUES, TAGS, RolloutEntry, WindowEntry
+from server.policy.document import Document, Loc, path
+from server.policy.schema import EXPECTED, PolicyEntry, PolicyFile, RuleEntry
+from server.policy.words import nearest, show
 
-NEAR = 70.0  # of 100, rapidfuzz ratio: one or two slips in a word of these lengths
-_CHOICES = {"action": ("filter", "demote", "promote"), "channel": ("item", "query"), "mode": ("enforce", "shadow")}
-_CHOICES["membership"] = ("label", "readout", "either")
-_LEVELS: dict[str, type[BaseModel]] = {"policies": PolicyEntry, "rules": RuleEntry}
+M = TypeVar("M", bound=BaseModel)
+
+_CHOICES = {
+    "action": ("filter", "demote", "promote"),
+    "channel": ("item", "query"),
+    "mode": ("enforce", "shadow"),
+    "membership": ("label", "activation", "either"),
+    "fallback": ("short", "fill"),
+}
 _WHAT = {
     "missing": "missing",
     "extra_forbidden": "unknown key",
@@ -31,42 +38,46 @@ _WHAT = {
 }
 
 
-def problems_of(document: Document, file: str) -> tuple[PolicyFile | None, list[Problem]]:
+@dataclass(frozen=True)
+class Form(Generic[M]):
+    """A kind of file: its root model, the models of its named parts, and what each field expects.
+
+    ``free``: fields whose keys are the author's own, with what their values are expected to be.
+    """
+
+    root: type[M]
+    top: str
+    levels: Mapping[str, type[BaseModel]]
+    expected: Mapping[str, str]
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    free: Mapping[str, str] = field(default_factory=dict)
+
+
+POLICIES = Form(
+    root=PolicyFile,
+    top="a mapping with the key policies",
+    levels={"policies": PolicyEntry, "rules": RuleEntry, "time": WindowEntry, "rollout": RolloutEntry},
+    expected=EXPECTED,
+    choices=_CHOICES,
+    free={"when": EXPECTED["*"]},
+)
+
+
+def problems_of(document: Document, file: str, form: Form[M]) -> tuple[M | None, list[Problem]]:
     """Validate a document; every fault of it becomes one Problem."""
     try:
-        return PolicyFile.model_validate(document.data), []
+        return form.root.model_validate(document.data), []
     except ValidationError as error:
         faults = error.errors(include_url=False)
-    problems = [_problem(document, file, fault) for fault in faults]
+    problems = [_problem(document, file, fault, form) for fault in faults]
     return None, sorted(problems, key=lambda problem: problem.line)
 
 
-def nearest(word: str, known: Iterable[str], *, limit: int = 1) -> tuple[str, ...]:
-    """The known words that look most like ``word``, best first; none where nothing is near."""
-    found = process.extract(word, sorted(known), scorer=fuzz.ratio, score_cutoff=NEAR, limit=limit)
-    return tuple(match for match, _, _ in found)
-
-
-def show(value: object) -> str:
-    """A value as a sentence shows it: text quoted and cut, ``nothing`` for null, words for mappings and lists."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list | tuple):
-        return f"a list of {len(value)}"
-    if isinstance(value, str):
-        return repr(value if len(value) <= SHOWN else value[: SHOWN - 3] + "...")
-    return str(value)
-
-
-def _problem(document: Document, file: str, fault: Any) -> Problem:
+def _problem(document: Document, file: str, fault: Any, form: Form[Any]) -> Problem:
     kind: str = fault["type"]
     context: dict[str, Any] = fault.get("ctx", {}) if kind == "policy" else {}
-    is_key = fault["loc"][-1:] == ("[key]",)
-    loc: Loc = fault["loc"][:-1] if is_key else fault["loc"]
+    loc: Loc = tuple(part for part in fault["loc"] if part not in TAGS and part != "[key]")
+    is_key = fault["loc"][-1:] == ("[key]",) or context.get("is_key", False) or _is_own_key(kind, loc, fault)
     loc = (*loc, *context.get("at", ()))
     if loc[-1:] == (0,) and loc not in document.lines:
         loc = loc[:-1]  # a single text, which the schema sees as a list of one
@@ -75,15 +86,20 @@ def _problem(document: Document, file: str, fault: Any) -> Problem:
     what = context.get("what") or _WHAT.get(kind, "wrong type")
     expected, hint = context.get("expected"), context.get("hint")
     if kind == "extra_forbidden":
-        expected, hint = _keys(loc)
+        expected, hint = _keys(loc, form)
     elif is_key and kind != "policy":
         what, expected = (
             "not an attribute name",
             f"letters, digits, '_', '.', '-', a letter first, at most 64 ({ATTRIBUTE})",
         )
     elif expected is None and not is_key:
-        expected = _expected(loc, kind)
-    return Problem(file, document.line(loc), path(loc), what, found, expected, hint or _hint(kind, loc, value))
+        expected = _expected(loc, kind, form)
+    return Problem(file, document.line(loc), path(loc), what, found, expected, hint or _hint(kind, loc, value, form))
+
+
+def _is_own_key(kind: str, loc: Loc, fault: Any) -> bool:
+    """Whether the fault is about a key that the author chose: pydantic then gives the key itself as the input."""
+    return kind in {"string_pattern_mismatch", "policy"} and bool(loc) and fault["input"] == loc[-1]
 
 
 def _value(data: Any, loc: Loc, default: object) -> object:
@@ -97,31 +113,37 @@ def _value(data: Any, loc: Loc, default: object) -> object:
     return data
 
 
-def _keys(loc: Loc) -> tuple[str, str | None]:
-    level = next((_LEVELS[part] for part in reversed(loc[:-1]) if part in _LEVELS), PolicyFile)
-    known = tuple(level.model_fields)
+def _keys(loc: Loc, form: Form[Any]) -> tuple[str, str | None]:
+    level = next((form.levels[part] for part in reversed(loc[:-1]) if part in form.levels), form.root)
+    known = tuple(info.alias or name for name, info in level.model_fields.items())
     near = nearest(str(loc[-1]), known)
     return f"one of {', '.join(known)}", f"Did you mean {near[0]!r}?" if near else None
 
 
-def _expected(loc: Loc, kind: str) -> str:
-    if "when" in loc and len(loc) - loc.index("when") > 1:
-        return f"a list of 1 to {MAX_VALUES} texts" if kind == "too_long" else EXPECTED["*"]
+def _expected(loc: Loc, kind: str, form: Form[Any]) -> str:
+    names = [part for part in loc if isinstance(part, str)]
+    own = next((place for place, name in enumerate(names[:-1]) if name in form.free), None)
+    if own is not None and names[own + 1] not in form.levels:
+        return f"a list of 1 to {MAX_VALUES} texts" if kind == "too_long" else form.free[names[own]]
     if not loc:
-        return "a mapping with the key policies"
-    if isinstance(loc[-1], int):
-        return f"a mapping with the keys {', '.join(_LEVELS[str(loc[-2])].model_fields)}"
-    return EXPECTED[loc[-1]]
+        return form.top
+    last = names[-1]
+    if isinstance(loc[-1], int) and last in form.levels:
+        keys = (info.alias or name for name, info in form.levels[last].model_fields.items())
+        return f"a mapping with the keys {', '.join(keys)}"
+    return form.expected[last]
 
 
-def _hint(kind: str, loc: Loc, value: object) -> str | None:
+def _hint(kind: str, loc: Loc, value: object, form: Form[Any]) -> str | None:
     if kind == "bool_type" and isinstance(value, str):
         return "YAML 1.2 reads yes, no, on and off as text."
     if kind == "string_type" and isinstance(value, int | float):
         return f"Quote it: '{show(value)}'."
     if kind == "literal_error" and isinstance(value, str):
-        near = nearest(value.lower(), _CHOICES[str(loc[-1])])
+        near = nearest(value.lower(), form.choices[str(loc[-1])])
         return f"Did you mean {near[0]!r}?" if near else None
     if loc[-1:] == ("strength",) and kind == "greater_than" and value == 0:
         return "To switch a rule off, remove it or set enabled: false."
+    if loc[-1:] == ("percent",) or loc[-1:] == ("rollout",):
+        return "Write the number alone: 10." if isinstance(value, str) and "%" in value else None
     return None

@@ -10,15 +10,24 @@ import hashlib
 from pathlib import Path
 
 from server.errors import PolicyError, Problem
-from server.policy.diagnose import problems_of
+from server.policy.diagnose import POLICIES, problems_of
 from server.policy.document import Document, read_document
 from server.policy.policies import Policy, PolicySet
+from server.policy.rollout import Rollout
+from server.policy.conditions import When
 from server.policy.schema import MAX_POLICIES, PolicyEntry, RuleEntry
 from server.types import Action, Channel, Membership, Rule
 
 MAX_FILE_BYTES = 256 * 1024
 MAX_FILES = 200
 SUFFIXES = (".yaml", ".yml")
+MEMBERSHIPS = {
+    None: Membership.DEFAULT,
+    "label": Membership.LABEL,
+    "activation": Membership.READOUT,
+    "readout": Membership.READOUT,  # the word of earlier files
+    "either": Membership.EITHER,
+}
 
 
 def load_policies(folder: Path | None) -> PolicySet:
@@ -35,7 +44,7 @@ def load_policies(folder: Path | None) -> PolicySet:
     for file, content in contents.items():
         document, faults = _parse(content, file)
         if document is not None:
-            parsed, refused = problems_of(document, file)
+            parsed, refused = problems_of(document, file, POLICIES)
             faults += refused + _taken(document, file, names)
             if parsed is not None:
                 policies += [_compile(e, document, file, i) for i, e in enumerate(parsed.policies)]
@@ -122,6 +131,8 @@ def _taken(document: Document, file: str, names: dict[str, tuple[str, int, int]]
 
 def _compile(entry: PolicyEntry, document: Document, file: str, index: int) -> Policy:
     loc = ("policies", index)
+    when = entry.when or When()
+    part = when.part
     return Policy(
         name=entry.name,
         owner=entry.owner,
@@ -129,11 +140,15 @@ def _compile(entry: PolicyEntry, document: Document, file: str, index: int) -> P
         enabled=entry.enabled,
         shadow=entry.mode == "shadow",
         priority=entry.priority,
-        when=tuple((name, frozenset(values)) for name, values in sorted((entry.when or {}).items())),
+        when=tuple((name, frozenset(values)) for name, values in sorted(when.attributes.items())),
         rules=tuple(_rule(rule, entry) for rule in entry.rules),
         file=file,
         line=document.line(loc),
         rule_lines=tuple(document.line((*loc, "rules", place)) for place in range(len(entry.rules))),
+        unless=tuple((name, frozenset(values)) for name, values in sorted(when.excluded.items())),
+        windows=tuple(window.compile() for window in when.windows),
+        rollout=None if part is None else Rollout(part.percent, part.salt or entry.name, part.by),
+        mandatory=entry.mandatory,
     )
 
 
@@ -144,8 +159,9 @@ def _rule(rule: RuleEntry, policy: PolicyEntry) -> Rule:
         concept=rule.concept,
         strength=1.0 if action is Action.FILTER else rule.strength,
         channel=Channel(rule.channel),
-        membership=Membership.DEFAULT if rule.membership is None else Membership(rule.membership),
+        membership=MEMBERSHIPS[rule.membership],
         source=f"policy:{policy.name}",
         priority=policy.priority,
         shadow=policy.mode == "shadow",
+        fills=rule.fallback == "fill",
     )

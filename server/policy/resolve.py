@@ -24,7 +24,7 @@ _NOTHING = Plan()
 _ACTIONS = {Action.FILTER: 0, Action.DEMOTE: 1, Action.PROMOTE: 2}
 _STATUSES = {status: place for place, status in enumerate(Status)}
 _K = TypeVar("_K")
-_Key = tuple[int, float, str, str, str]
+_Key = tuple[int, float, str, str, str, bool]
 
 
 def resolve(rules: Iterable[Rule], is_offered: Callable[[str], bool]) -> Plan:
@@ -102,7 +102,7 @@ def _keep(best: dict[_K, Rule], key: _K, rule: Rule) -> None:
 
 def _rank(rule: Rule) -> _Key:
     """Smaller wins: higher priority, stronger, item channel ("item" < "query"), then source and membership."""
-    return (-rule.priority, -rule.strength, rule.channel, rule.source, rule.membership)
+    return (-rule.priority, -rule.strength, rule.channel, rule.source, rule.membership, rule.fills)
 
 
 def _order(entry: Considered) -> tuple[int, int, int, str, _Key, bool]:

@@ -7,24 +7,19 @@ default strength. Only the file's form lives here; what a policy is at request t
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from bundle import CONCEPT_ID, LATENT_FAMILY
+from server.policy.conditions import CONDITIONS, MAX_TEXT, Frozen, Text, When, refusal
 from server.types import DEFAULT_STRENGTH
 
 MAX_PRIORITY = 1000
 MAX_RULES = 100
-MAX_VALUES = 1000
 MAX_POLICIES = 1000
-MAX_TEXT = 200
 MAX_DESCRIPTION = 2000
 POLICY_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
-ATTRIBUTE = r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"
-# Kept free, so that a later version can give them a meaning without changing what a file of today says.
-RESERVED = frozenset({"time", "hours", "days", "dates", "from", "until", "timezone", "rollout", "percent"})
 _LATENT = re.compile(rf"{LATENT_FAMILY}:(0|[1-9][0-9]{{0,8}})")
 
 # What a refusal says it expected, by field; "*" is an item of a list or the value of an attribute.
@@ -35,6 +30,7 @@ EXPECTED = {
     "description": f"text of at most {MAX_DESCRIPTION} characters",
     "enabled": "true or false",
     "mode": "enforce or shadow",
+    "mandatory": "true or false",
     "priority": f"a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY}",
     "when": "a mapping of request attributes, such as surface: kids",
     "rules": f"a list of 1 to {MAX_RULES} rules",
@@ -42,40 +38,11 @@ EXPECTED = {
     "concept": "a concept such as genre:horror, or a latent such as latent:113",
     "strength": "a number above 0 and at most 1",
     "channel": "item or query",
-    "membership": "label, readout or either",
+    "membership": "label, activation or either",
+    "fallback": "short or fill",
     "*": f"text of 1 to {MAX_TEXT} characters",
+    **CONDITIONS,
 }
-
-
-def refusal(what: str, **more: Any) -> PydanticCustomError:
-    """A refusal with its own words; ``more``: ``expected``, ``hint``, ``at`` (path below the field)."""
-    return PydanticCustomError("policy", "{what}", {"what": what, **more})
-
-
-def _values(value: object) -> object:
-    """One text or a list of texts, each once."""
-    if isinstance(value, str):
-        return (value,)
-    if not isinstance(value, list):
-        quote = f"Quote it: '{value}'." if isinstance(value, int | float) and not isinstance(value, bool) else None
-        raise refusal("wrong type", expected="text, or a list of texts", **({"hint": quote} if quote else {}))
-    if not value:
-        raise refusal("empty", expected=f"a list of 1 to {MAX_VALUES} texts")
-    seen: set[str] = set()
-    for index, item in enumerate(value):
-        if not isinstance(item, str):
-            continue
-        if item in seen:
-            raise refusal("value given twice", at=(index,), expected="each value once")
-        seen.add(item)
-    return value
-
-
-def _attribute(name: str) -> str:
-    if name in RESERVED:
-        hint = "Time windows and rollouts do not exist in this version. Rename the attribute if you mean your own."
-        raise refusal("reserved attribute name", hint=hint)
-    return name
 
 
 def _some(value: object) -> object:
@@ -85,16 +52,7 @@ def _some(value: object) -> object:
     return value
 
 
-Text = Annotated[str, Field(strict=True, min_length=1, max_length=MAX_TEXT)]
-Values = Annotated[tuple[Text, ...], BeforeValidator(_values), Field(max_length=MAX_VALUES)]
-Attribute = Annotated[str, Field(pattern=ATTRIBUTE), AfterValidator(_attribute)]
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class RuleEntry(_Frozen):
+class RuleEntry(Frozen):
     """One rule of a policy."""
 
     action: Literal["filter", "demote", "promote"] = Field(description="what happens to the items of the concept")
@@ -107,8 +65,11 @@ class RuleEntry(_Frozen):
     channel: Literal["item", "query"] = Field(
         default="item", description="only for demote and promote: act on items' scores, or on the user's code"
     )
-    membership: Literal["label", "readout", "either"] | None = Field(
-        default=None, description="only for filter: which items are members; left out, label (readout for a latent)"
+    membership: Literal["label", "activation", "readout", "either"] | None = Field(
+        default=None, description="only for filter: who is a member; left out, label (activation for a latent)"
+    )
+    fallback: Literal["short", "fill"] = Field(
+        default="short", description="only for filter: when fewer than k items pass, a short list or filled places"
     )
 
     @field_validator("concept")
@@ -126,19 +87,21 @@ class RuleEntry(_Frozen):
             raise refusal("not taken by a filter", expected="no such key", hint=hint)
         return value
 
-    @field_validator("membership", mode="before")
+    @field_validator("membership", "fallback", mode="before")
     @classmethod
     def _filter_only(cls, value: object, info: ValidationInfo) -> object:
         action = info.data.get("action")
         if action in ("demote", "promote"):
             hint = "A soft rule acts in proportion to the read-out. Remove the key, or filter."
+            if info.field_name == "fallback":
+                hint = "A soft rule leaves every item in, so no list is short of it. Remove the key, or filter."
             raise refusal(f"not taken by a {action}", expected="no such key", hint=hint)
         if value is None:
-            raise refusal("not a choice", expected=EXPECTED["membership"])
+            raise refusal("not a choice", expected=EXPECTED[str(info.field_name)])
         return value
 
 
-class PolicyEntry(_Frozen):
+class PolicyEntry(Frozen):
     """One policy."""
 
     name: Annotated[str, Field(strict=True, pattern=POLICY_NAME)] = Field(
@@ -155,8 +118,11 @@ class PolicyEntry(_Frozen):
     priority: Annotated[int, Field(strict=True, ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = Field(
         default=0, description="among soft rules on one concept the highest wins; a request's own rules have 0"
     )
-    when: dict[Attribute, Values] | None = Field(
-        default=None, description="request attribute -> a value or list of values; all must match; left out: always"
+    mandatory: Annotated[bool, Field(strict=True)] = Field(
+        default=False, description="true: holds also for requests that switch the policies off"
+    )
+    when: When | None = Field(
+        default=None, description="request attributes, time windows and a rollout; all must hold; left out: always"
     )
     rules: Annotated[tuple[RuleEntry, ...], BeforeValidator(_some), Field(max_length=MAX_RULES)] = Field(
         description="what the policy does; each concept once"
@@ -167,6 +133,8 @@ class PolicyEntry(_Frozen):
     def _not_null(cls, when: object) -> object:
         if when is None or when == {}:
             raise refusal("no condition", expected=EXPECTED["when"], hint="Leave the key out to match every request.")
+        if not isinstance(when, dict | When):
+            raise refusal("wrong type", expected=EXPECTED["when"])
         return when
 
     @field_validator("rules")
@@ -181,7 +149,7 @@ class PolicyEntry(_Frozen):
             if {known.action, rule.action} == {"demote", "promote"}:
                 what, hint = "contradiction", "A policy cannot demote and promote one concept."
             elif known.action == rule.action == "filter":
-                what, hint = "duplicate", "membership: either covers label and readout in one rule."
+                what, hint = "duplicate", "membership: either covers label and activation in one rule."
             elif "filter" in (known.action, rule.action):
                 what, hint = "contradiction", "A filter leaves nothing of the concept to act on; keep one of the two."
             else:
@@ -191,7 +159,7 @@ class PolicyEntry(_Frozen):
         return rules
 
 
-class PolicyFile(_Frozen):
+class PolicyFile(Frozen):
     """One file."""
 
     policies: Annotated[tuple[PolicyEntry, ...], Field(max_length=MAX_POLICIES)] = Field(description="the policies")
