@@ -6,10 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from bundle import LATENT_FAMILY
+from server.policy.conditions import KNOWN_ATTRIBUTES
 from server.policy.policies import PolicySet
 from server.policy.words import nearest
 
-KNOWN_ATTRIBUTES = ("surface", "segment", "country")
 SUGGESTIONS = 3
 
 

@@ -31,6 +31,9 @@ ATTRIBUTE = r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"
 TAGS = frozenset({"<texts>", "<not>", "<window>", "<windows>", "<percent>", "<rollout>"})
 """What pydantic puts into a place for the form that was chosen; not part of the file."""
 
+KNOWN_ATTRIBUTES = ("surface", "segment", "country")
+"""What requests usually carry; a misspelling of one of them is worth a warning."""
+
 RESERVED = frozenset({"hours", "days", "dates", "from", "until", "timezone", "percent", "any", "all", "not"})
 """Parts of ``time`` and ``rollout``, and words kept free for later versions: as attributes they would be mistakes."""
 
@@ -179,7 +182,7 @@ class WindowEntry(Frozen):
     )
     hours: Annotated[
         tuple[tuple[int, int], ...], BeforeValidator(_hours, json_schema_input_type=_Span | list[_Span])
-    ] = Field(default=(), description="hours of the day, the end not inside; over midnight they belong to the first day")
+    ] = Field(default=(), description="hours of the day, over midnight they belong to the first day")
 
     @model_validator(mode="after")
     def _some(self) -> WindowEntry:

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from server.errors import Problem
-from server.policy.conditions import ATTRIBUTE, MAX_VALUES, TAGS, RolloutEntry, WindowEntry
+from server.policy.conditions import ATTRIBUTE, KNOWN_ATTRIBUTES, MAX_VALUES, TAGS, RolloutEntry, WindowEntry
 from server.policy.document import Document, Loc, path
 from server.policy.schema import EXPECTED, PolicyEntry, PolicyFile, RuleEntry
 from server.policy.words import nearest, show
@@ -22,6 +22,11 @@ _CHOICES = {
     "mode": ("enforce", "shadow"),
     "membership": ("label", "activation", "either"),
     "fallback": ("short", "fill"),
+}
+_UNDER_WHEN = {
+    **dict.fromkeys(("time", "rollout", *KNOWN_ATTRIBUTES), "when"),
+    **dict.fromkeys((info.alias or name for name, info in WindowEntry.model_fields.items()), "when.time"),
+    **dict.fromkeys(RolloutEntry.model_fields, "when.rollout"),
 }
 _WHAT = {
     "missing": "missing",
@@ -94,7 +99,7 @@ def _problem(document: Document, file: str, fault: Any, form: Form[Any]) -> Prob
         )
     elif expected is None and not is_key:
         expected = _expected(loc, kind, form)
-    return Problem(file, document.line(loc), path(loc), what, found, expected, hint or _hint(kind, loc, value, form))
+    return Problem(file, document.line(loc), path(loc), what, found, expected, _hint(kind, loc, value, form) or hint)
 
 
 def _is_own_key(kind: str, loc: Loc, fault: Any) -> bool:
@@ -117,7 +122,10 @@ def _keys(loc: Loc, form: Form[Any]) -> tuple[str, str | None]:
     level = next((form.levels[part] for part in reversed(loc[:-1]) if part in form.levels), form.root)
     known = tuple(info.alias or name for name, info in level.model_fields.items())
     near = nearest(str(loc[-1]), known)
-    return f"one of {', '.join(known)}", f"Did you mean {near[0]!r}?" if near else None
+    hint = f"Did you mean {near[0]!r}?" if near else None
+    if level is PolicyEntry and loc[-1] in _UNDER_WHEN:
+        hint = f"It is a condition: write it under {_UNDER_WHEN[str(loc[-1])]}."
+    return f"one of {', '.join(known)}", hint
 
 
 def _expected(loc: Loc, kind: str, form: Form[Any]) -> str:
@@ -144,6 +152,9 @@ def _hint(kind: str, loc: Loc, value: object, form: Form[Any]) -> str | None:
         return f"Did you mean {near[0]!r}?" if near else None
     if loc[-1:] == ("strength",) and kind == "greater_than" and value == 0:
         return "To switch a rule off, remove it or set enabled: false."
-    if loc[-1:] == ("percent",) or loc[-1:] == ("rollout",):
-        return "Write the number alone: 10." if isinstance(value, str) and "%" in value else None
+    if loc[-1:] in {("percent",), ("rollout",)} and isinstance(value, str):
+        return "Write a number: 10."
+    if loc[-2:-1] == ("when",) and loc[-1] not in form.levels and isinstance(value, int | float | dict):
+        near = nearest(str(loc[-1]), ("time", "rollout"))  # numbers and mappings are theirs, never an attribute's
+        return f"Did you mean {near[0]!r}?" if near else None
     return None

@@ -10,11 +10,11 @@ import hashlib
 from pathlib import Path
 
 from server.errors import PolicyError, Problem
+from server.policy.conditions import When
 from server.policy.diagnose import POLICIES, problems_of
 from server.policy.document import Document, read_document
 from server.policy.policies import Policy, PolicySet
 from server.policy.rollout import Rollout
-from server.policy.conditions import When
 from server.policy.schema import MAX_POLICIES, PolicyEntry, RuleEntry
 from server.types import Action, Channel, Membership, Rule
 

@@ -190,7 +190,7 @@ def test_a_name_is_unique_over_the_folder(write: Writer) -> None:
         "  b.yaml:2: policies[0].name: name taken: found 'kids'. "
         "a.yaml:2 has it already; a name is unique over the folder.\n"
         "  b.yaml:4: policies[0].nmae: unknown key: found 'nmae', expected one of name, owner, description, enabled, "
-        "mode, priority, when, rules. Did you mean 'name'?"
+        "mode, priority, mandatory, when, rules. Did you mean 'name'?"
     )
 
 

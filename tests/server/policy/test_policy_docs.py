@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from server.policy import PolicyEntry, PolicyError, PolicyFile, PolicySet, RuleEntry, check_attributes, load_policies
+from server.policy.conditions import MAX_TEXT, MAX_VALUES, RESERVED
 from server.policy.load import MAX_FILE_BYTES, MAX_FILES
-from server.policy.schema import MAX_DESCRIPTION, MAX_POLICIES, MAX_RULES, MAX_TEXT, MAX_VALUES, RESERVED
+from server.policy.schema import MAX_DESCRIPTION, MAX_POLICIES, MAX_RULES
 from server.types import Status
 
 ROOT = Path(__file__).parents[3]
