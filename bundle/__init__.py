@@ -18,6 +18,7 @@ from bundle.index import (
     RecallRow,
 )
 from bundle.manifest import FORMAT_VERSION, Manifest, Metric, ScorerKind
+from bundle.proxy import Proxy
 from bundle.reader import Bundle, load_bundle, read_manifest, verify_files
 from bundle.reindex import write_reindexed
 from bundle.rewrite import write_with
@@ -46,6 +47,7 @@ __all__ = [
     "Manifest",
     "Metric",
     "PqParams",
+    "Proxy",
     "Purity",
     "Quality",
     "RecallRow",

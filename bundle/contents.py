@@ -16,6 +16,7 @@ from bundle.codes import SparseCodes
 from bundle.concepts import ConceptFile
 from bundle.errors import BundleCorrupt
 from bundle.manifest import Metric, ScorerKind
+from bundle.proxy import Proxy
 from bundle.sae import SaeWeights
 
 FloatArray = npt.NDArray[np.float32]
@@ -78,7 +79,7 @@ class BundleContents:
     ``scorer_onnx`` scores instead of the metric, ``user`` float32 [B, D], ``items`` [n, D] -> ``scores`` [B, n]
     (the metric is then dot, without a bias: it says nothing about the score); ``user_tower_onnx`` makes an embedding of
     ``history`` int64 [B, T] -> ``user`` [B, D], item row + 1, 0 = padding on the left, newest last, T =
-    ``history_length``.
+    ``history_length``. ``proxy``: optional, with a scorer network only; then the index is over its vectors.
     """
 
     sae: SaeWeights
@@ -95,6 +96,14 @@ class BundleContents:
     scorer_onnx: Path | None = None
     user_tower_onnx: Path | None = None
     history_length: int = 0
+    proxy: Proxy | None = None
+
+    @property
+    def index_vectors(self) -> FloatArray:
+        """What index.faiss holds: the proxies where there are some, else the search vectors."""
+        if self.proxy is not None:
+            return np.ascontiguousarray(self.proxy.vectors, np.float32)
+        return search_vectors(self.item_vectors, self.item_bias, self.metric)
 
     @property
     def scorer(self) -> ScorerKind:
@@ -137,6 +146,10 @@ class BundleContents:
         if self.scorer_onnx is not None and (self.metric != "dot" or self.item_bias is not None):
             found = f"metric {self.metric}" + (" with an item bias" if self.item_bias is not None else "")
             raise BundleCorrupt("scorer network", found=found, expected="metric dot and no bias: the network scores")
+        if self.proxy is not None:
+            if self.scorer_onnx is None:
+                raise BundleCorrupt("proxy", found="without a scorer network", expected="only with one")
+            self.proxy.check(self.items.num_rows)
         if (self.user_tower_onnx is not None) != (self.history_length > 0):
             found = "no tower" if self.user_tower_onnx is None else "a tower"
             raise BundleCorrupt(

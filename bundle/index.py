@@ -88,13 +88,16 @@ class IndexEntry(_Frozen):
     asked_as: Literal["users", "items"] = Field(
         description="whose vectors asked: stored users, or items where there are none (an easier question)"
     )
-    recall: tuple[RecallRow, ...] = Field(description="empty for flat, which is exact")
+    recall: tuple[RecallRow, ...] = Field(description="empty for flat over the search vectors, which is exact")
+    rescored: int = Field(
+        default=0, ge=0, description="the index is over proxies: candidates that the scorer network ranks; 0: it is not"
+    )
 
     @model_validator(mode="after")
     def _params_fit_the_kind(self) -> Self:
         PARAMS[self.kind].model_validate(self.params)
-        if self.kind != "flat" and not self.recall:
-            raise ValueError(f"a {self.kind} index without measured recall")
+        if (self.kind != "flat" or self.rescored) and not self.recall:
+            raise ValueError(f"a {self.kind} index{' of proxies' if self.rescored else ''} without measured recall")
         return self
 
     @property

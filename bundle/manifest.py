@@ -31,12 +31,15 @@ REQUIRED_FILES = (
     "index.faiss",
 )
 SCORER, USER_TOWER = "scorer.onnx", "user_tower.onnx"
+PROXY, PROXY_VECTORS = "proxy.safetensors", "proxy_vectors.npy"
 OPTIONAL_FILES = (
     "item_bias.npy",
     "users.parquet",
     "user_vectors.npy",
     SCORER,
     USER_TOWER,
+    PROXY,
+    PROXY_VECTORS,
     "evaluation.json",
     "evaluation.html",
 )
@@ -85,7 +88,8 @@ class Manifest(_Frozen):
     item_bias: bool = Field(description="a bias per item is added to the inner product (item_bias.npy)")
     scorer: ScorerKind = Field(default="metric", description="what scores an item: the metric, or scorer.onnx")
     history_length: int = Field(default=0, ge=0, description="items that user_tower.onnx reads; 0: there is none")
-    normalise: bool = Field(description="the SAE reads rows at unit norm")
+    normalise: bool = Field(description="the SAE divides rows by a power of their norm")
+    norm_power: float = Field(default=1.0, gt=0, le=1, description="that power; 1: rows are read at unit norm")
     user_activation: ActivationSpec
     item_activation: ActivationSpec
     recommender: str = Field(description="what made the embeddings: 'embeddings' (yours), 'mf', ...")

@@ -23,6 +23,8 @@ from bundle.errors import BundleCorrupt, BundleError, BundleMissing, BundleVersi
 from bundle.manifest import (
     FORMAT_VERSION,
     MANIFEST,
+    PROXY,
+    PROXY_VECTORS,
     REQUIRED_FILES,
     SCORER,
     USER_TOWER,
@@ -31,6 +33,7 @@ from bundle.manifest import (
     checksum,
     identify,
 )
+from bundle.proxy import Proxy
 from bundle.sae import Activation, SaeWeights, TowerWeights
 
 AGAIN = "Export the bundle again."
@@ -83,9 +86,12 @@ def read_manifest(path: Path) -> Manifest:
 
 def _check_graphs(file: Path, manifest: Manifest) -> None:
     """What the manifest says about the optional graphs, and the files it lists, say the same."""
+    proxied = manifest.index is not None and manifest.index.rescored > 0
     for name, field, told, there in (
         (SCORER, "scorer", manifest.scorer, manifest.scorer == "network"),
         (USER_TOWER, "history_length", manifest.history_length, manifest.history_length > 0),
+        (PROXY, "index.rescored", manifest.index.rescored if manifest.index else 0, proxied),
+        (PROXY_VECTORS, "index.rescored", manifest.index.rescored if manifest.index else 0, proxied),
     ):
         if there != (name in manifest.files):
             found = f"{told} " + (f"and {name}" if name in manifest.files else f"without {name}")
@@ -166,6 +172,7 @@ def load_bundle(path: Path, *, verify: bool = True) -> Bundle:
         scorer_onnx=path / SCORER if manifest.scorer == "network" else None,
         user_tower_onnx=path / USER_TOWER if manifest.history_length else None,
         history_length=manifest.history_length,
+        proxy=_proxy(path) if PROXY in manifest.files else None,
     )
     with _naming(path):
         contents.check()
@@ -188,7 +195,17 @@ def _sae(file: Path, manifest: Manifest) -> SaeWeights:
             )
             for side, spec in (("user", manifest.user_activation), ("item", manifest.item_activation))
         }
-        return SaeWeights(user=towers["user"], item=towers["item"], normalise=manifest.normalise)
+        return SaeWeights(
+            user=towers["user"],
+            item=towers["item"],
+            normalise=manifest.normalise,
+            norm_power=manifest.norm_power,
+        )
+
+
+def _proxy(path: Path) -> Proxy:
+    with _naming(path / PROXY):
+        return Proxy(**load_file(path / PROXY), vectors=_load_array(path / PROXY_VECTORS))
 
 
 def _activation(spec: ActivationSpec) -> Activation:

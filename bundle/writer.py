@@ -25,9 +25,12 @@ from safetensors.numpy import save_file
 from bundle.concepts import ConceptFile
 from bundle.contents import BundleContents, ConceptArrays
 from bundle.errors import BundleError, BundleExists
+from bundle.index import IndexEntry
 from bundle.manifest import (
     MANIFEST,
     OPTIONAL_FILES,
+    PROXY,
+    PROXY_VECTORS,
     REQUIRED_FILES,
     SCORER,
     USER_TOWER,
@@ -37,6 +40,7 @@ from bundle.manifest import (
     checksum,
     identify,
 )
+from bundle.proxy import Proxy
 from bundle.sae import SaeWeights
 from bundle.swap import swap_in, sync
 from bundle.version import __version__
@@ -52,6 +56,7 @@ def write_bundle(
     name: str,
     recommender: str,
     provenance: dict[str, Any],
+    index: IndexEntry | None = None,
     replace: bool = False,
 ) -> Manifest:
     """Write ``contents`` and the extra ``files`` (name -> a function that writes it) as one bundle.
@@ -75,7 +80,7 @@ def write_bundle(
         for file_name, write in {**own, **files}.items():
             write(temporary / file_name)
         entries = {path.name: checksum(path) for path in sorted(temporary.iterdir())}
-        manifest = _manifest(contents, name, recommender, provenance, entries)
+        manifest = _manifest(contents, entries, name=name, recommender=recommender, provenance=provenance, index=index)
         (temporary / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
     return manifest
 
@@ -123,7 +128,13 @@ def _remove(target: Path, kind: str) -> None:
 
 
 def _manifest(
-    contents: BundleContents, name: str, recommender: str, provenance: dict[str, Any], entries: Any
+    contents: BundleContents,
+    entries: Any,
+    *,
+    name: str,
+    recommender: str,
+    provenance: dict[str, Any],
+    index: IndexEntry | None,
 ) -> Manifest:
     sae = contents.sae
     return Manifest(
@@ -143,11 +154,13 @@ def _manifest(
         scorer=contents.scorer,
         history_length=contents.history_length,
         normalise=sae.normalise,
+        norm_power=sae.norm_power,
         user_activation=_activation(sae.user.activation),
         item_activation=_activation(sae.item.activation),
         recommender=recommender,
         provenance=provenance,
         files=entries,
+        index=index,
     )
 
 
@@ -193,7 +206,17 @@ def _own_files(contents: BundleContents) -> dict[str, FileWriter]:
     for graph, source in ((SCORER, contents.scorer_onnx), (USER_TOWER, contents.user_tower_onnx)):
         if source is not None:
             own[graph] = _copied(source)
+    if contents.proxy is not None:
+        own |= proxy_files(contents.proxy)
     return own
+
+
+def proxy_files(proxy: Proxy) -> dict[str, FileWriter]:
+    """The files of a proxy and how each is written."""
+    return {
+        PROXY: _tensors({"anchors": proxy.anchors, "projection": proxy.projection}),
+        PROXY_VECTORS: _array(proxy.vectors),
+    }
 
 
 def sae_tensors(sae: SaeWeights) -> dict[str, npt.NDArray[np.generic]]:

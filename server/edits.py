@@ -2,7 +2,7 @@
 
 The unit of a dose is the user's own concept gap (bundle.dose), so that a strength means the same for every user. A rule
 on the query channel is turned into the same unit: its direction, decoded by the user tower, raises a member by one
-score unit over an average item. Legend: D embedding, D' search dimension, L latents, N items, P posting list.
+score unit over an average item. Legend: D embedding, L latents, N items.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from bundle import dose
-from server import bits
+from server.asked import Asked
 from server.bits import BitArray
 from server.catalogue import POSTING_FLOOR, Catalogue, Steerable
 from server.encoder import Encoder
-from server.retrieval import Gain, Posting
+from server.retrieval import Gain
 from server.types import Action, Channel, FloatArray, Ranking, Rule
 
 
@@ -25,13 +25,13 @@ from server.types import Action, Channel, FloatArray, Ranking, Rule
 class Asker:
     """One user's unsteered situation, which doses are measured in.
 
-    ``x`` [D]: the embedding; ``query`` [D']: the same as the index is asked; ``allowed``: items that may be returned,
+    ``x`` [D]: the embedding; ``asked``: the same put to the bundle's scorer; ``allowed``: items that may be returned,
     packed (None: all); ``base``: the unsteered list under that mask, ``dose.depth(k)`` deep where there are so many;
     ``k``: length of the list.
     """
 
     x: FloatArray
-    query: FloatArray
+    asked: Asked
     allowed: BitArray | None
     base: Ranking
     k: int
@@ -39,17 +39,18 @@ class Asker:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A soft rule with its dose in score units (negative: demotion), and on the query channel its displacement [D].
-
-    ``posting_scores`` [P]: the unsteered scores of a promotion's posting list, which its dose was measured on.
-    """
+    """A soft rule with its dose in score units (negative: demotion), and on the query channel its displacement [D]."""
 
     rule: Rule
     steerable: Steerable
     dose: float
     displacement: FloatArray | None = None
-    posting_scores: FloatArray | None = None
     note: str = ""
+
+    @property
+    def floor(self) -> float:
+        """Read-outs below it add nothing on the item channel."""
+        return POSTING_FLOOR if self.rule.action is Action.PROMOTE else 0.0
 
 
 def make_edits(rules: Sequence[Rule], catalogue: Catalogue, encoder: Encoder, asker: Asker) -> list[Edit]:
@@ -58,10 +59,9 @@ def make_edits(rules: Sequence[Rule], catalogue: Catalogue, encoder: Encoder, as
     scale: FloatArray | None = None
     for rule in rules:
         steerable = catalogue.find(rule.concept)
-        scores = steerable.posting_vectors @ asker.query if rule.action is Action.PROMOTE else None
-        signed = signed_dose(rule, steerable, asker, scores)
+        signed = signed_dose(rule, steerable, asker)
         if rule.channel is Channel.ITEM:
-            edits.append(Edit(rule, steerable, signed, posting_scores=scores))
+            edits.append(Edit(rule, steerable, signed))
         elif steerable.effect > 0:
             if scale is None:
                 _, scale = encoder.encode(asker.x)
@@ -73,50 +73,34 @@ def make_edits(rules: Sequence[Rule], catalogue: Catalogue, encoder: Encoder, as
     return edits
 
 
-def signed_dose(rule: Rule, steerable: Steerable, asker: Asker, scores: FloatArray | None) -> float:
+def signed_dose(rule: Rule, steerable: Steerable, asker: Asker) -> float:
     """The rule's dose for this user in score units, negative for a demotion; see bundle.dose."""
     base, k = asker.base, asker.k
     if not len(base.items):
         return 0.0
-    if scores is None:
+    if rule.action is Action.DEMOTE:
         members = np.flatnonzero(steerable.gain[base.items] >= dose.MEMBER_READOUT)
         best = float(base.scores[members[0]]) if len(members) else None
         return -dose.demote_dose(rule.strength, dose.demote_unit(base.scores, best, k))
-    scores = scores[: steerable.core]
-    if asker.allowed is not None:
-        scores = scores[bits.has_each(asker.allowed, steerable.posting[: steerable.core])]
-    half = max(1, k // 2)
-    if len(scores) > half:
-        scores = np.partition(scores, len(scores) - half)[-half:]
-    return dose.promote_dose(rule.strength, dose.promote_unit(base.scores, np.sort(scores)[::-1], k))
+    scores = asker.asked.best_members(steerable, max(1, k // 2), asker.allowed)
+    return dose.promote_dose(rule.strength, dose.promote_unit(base.scores, scores, k))
 
 
-def displaced(query: FloatArray, edits: Sequence[Edit]) -> FloatArray:
-    """The query [D'] moved by the query channel's edits; the same array when there are none.
-
-    For cosine the moved query is not brought back to unit length: the order of its items is the same either way, and so
-    gains stay in the units of the unsteered cosine and contributions add up.
-    """
+def displaced(asked: Asked, edits: Sequence[Edit]) -> Asked:
+    """The question moved by the query channel's edits; the same object when there are none."""
     moves = [edit.displacement for edit in edits if edit.displacement is not None]
-    if not moves:
-        return query
-    moved = query.copy()
-    for move in moves:
-        moved[: len(move)] += move
-    return moved
+    return asked.moved(moves) if moves else asked
 
 
-def gains(edits: Sequence[Edit], moved: FloatArray, asker: Asker) -> list[Gain]:
-    """The item channel's edits, for the exact merge; ``moved`` [D'] is the query they add to."""
-    out: list[Gain] = []
-    for edit in edits:
-        if edit.displacement is not None:
-            continue
-        steerable = edit.steerable
-        if edit.posting_scores is None:
-            out.append(Gain(edit.dose, steerable.gain))
-            continue
-        scores = edit.posting_scores if moved is asker.query else steerable.posting_vectors @ moved
-        posting = Posting(steerable.posting, steerable.posting_gain, scores)
-        out.append(Gain(edit.dose, steerable.gain, posting, floor=POSTING_FLOOR))
-    return out
+def gains(edits: Sequence[Edit], moved: Asked) -> list[Gain]:
+    """The item channel's edits, for the exact merge; ``moved`` is the question whose scores they add to."""
+    return [
+        Gain(
+            edit.dose,
+            edit.steerable.gain,
+            moved.posting(edit.steerable) if edit.rule.action is Action.PROMOTE else None,
+            floor=edit.floor,
+        )
+        for edit in edits
+        if edit.displacement is None
+    ]

@@ -1,4 +1,4 @@
-"""The SAE at serving time: ONNX Runtime sessions for the user's code and for the error-preserving edit.
+"""What a request passes through before the search, as ONNX Runtime sessions: user tower, SAE, error-preserving edit.
 
 One row per call, always: a matrix product's last bits may depend on how many rows it has, and law 2 says that an answer
 does not depend on who shares the batch.
@@ -6,25 +6,38 @@ does not depend on who shares the batch.
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
-import onnxruntime
 
 from bundle import Bundle
 from bundle.errors import BundleCorrupt
+from server.graphs import HINT, open_graph
 from server.types import FloatArray
 
 
 class Encoder:
-    """encoder.onnx and decoder.onnx of one bundle. Legend: D embedding, L latents."""
+    """encoder.onnx, decoder.onnx and, where there is one, user_tower.onnx of one bundle.
+
+    Legend: D embedding, L latents, T ``history_length``, items the tower reads (0: the bundle has no tower).
+    """
 
     def __init__(self, bundle: Bundle) -> None:
         dims = bundle.manifest.dims
-        self._encode = _session(bundle.path / "encoder.onnx", {"embedding": dims.embedding}, ("code", "scale"))
-        self._decode = _session(
+        self._encode = open_graph(bundle.path / "encoder.onnx", {"embedding": dims.embedding}, ("code", "scale"))
+        self._decode = open_graph(
             bundle.path / "decoder.onnx", {"code_delta": dims.latents, "scale": 1}, ("embedding_delta",)
         )
+        self.history_length = bundle.manifest.history_length
+        path = bundle.contents.user_tower_onnx
+        self._tower = None
+        if path is not None:
+            self._tower = open_graph(path, {"history": self.history_length}, ("user",), dtype=np.int64)
+            # The last item's row must be readable too: a tower of a smaller catalogue would fail on some requests only.
+            found = self.user([dims.items - 1])
+            if found.shape != (dims.embedding,) or not np.isfinite(found).all():
+                expected = f"{dims.embedding} finite numbers"
+                raise BundleCorrupt(f"{path}: user", found=f"shape {found.shape}", expected=expected, hint=HINT)
 
     def encode(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """User embedding [D] to its code [L] and the input scale [1, 1]."""
@@ -37,20 +50,14 @@ class Encoder:
         delta: FloatArray = self._decode.run(("embedding_delta",), inputs)[0][0]
         return delta
 
+    def user(self, rows: Sequence[int]) -> FloatArray:
+        """A history of item rows, newest last, to the user's embedding [D]; of a longer one the newest T count.
 
-def _session(path: Path, inputs: dict[str, int], outputs: tuple[str, ...]) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    # One thread and no spinning: the graph takes microseconds, and idle ONNX threads that spin starve the search.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises types of its own extension module, without a common base
-        found = f"{type(error).__name__}: {error}"
-        raise BundleCorrupt(f"{path}", found=found, hint="Export the bundle again.") from error
-    sizes = {node.name: node.shape[1] for node in session.get_inputs()}
-    if sizes != inputs or {node.name for node in session.get_outputs()} != set(outputs):
-        raise BundleCorrupt(f"{path}: inputs", found=sizes, expected=inputs, hint="Export the bundle again.")
-    session.run(outputs, {name: np.zeros((1, size), np.float32) for name, size in inputs.items()})
-    return session
+        Only where ``history_length`` is above 0.
+        """
+        assert self._tower is not None, "asked a bundle without a user tower"
+        history = np.zeros((1, self.history_length), np.int64)
+        newest = np.asarray(rows[-self.history_length :], np.int64) + 1
+        history[0, self.history_length - len(newest) :] = newest
+        x: FloatArray = self._tower.run(("user",), {"history": history})[0][0]
+        return x

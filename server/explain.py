@@ -1,6 +1,7 @@
 """Why an item has its score, as data: base score, what each rule added, base rank, the concepts it carries.
 
-For inner products the parts sum to the score (law 7): a gain adds ``dose x read-out``, a displacement ``dx . v``.
+The parts sum to the score (law 7): a gain adds ``dose x read-out``; a displacement of the query adds ``dx . v`` where
+the score is an inner product, and through a scorer network what the score changes when it joins those before it.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from server import bits
-from server.catalogue import POSTING_FLOOR, Catalogue, Steerable
+from server.asked import Asked
+from server.catalogue import Catalogue, Steerable
 from server.edits import Edit
-from server.types import Contribution, Explanation, FloatArray, Ranking
+from server.types import Contribution, Explanation, IntArray, Ranking
 
 CONCEPTS_SHOWN = 5
 CONCEPT_FLOOR = 0.25
@@ -21,41 +23,44 @@ CONCEPT_FLOOR = 0.25
 
 def explain(
     ranking: Ranking,
-    query: FloatArray,
+    asked: Asked,
     base: Ranking,
     edits: Sequence[Edit],
     catalogue: Catalogue,
     *,
-    asked: frozenset[str] = frozenset(),
+    named: frozenset[str] = frozenset(),
 ) -> tuple[Explanation, ...]:
-    """One explanation per item of ``ranking``; ``query`` [D'] and ``base`` are the unsteered ones.
+    """One explanation per item of ``ranking``; ``asked`` and ``base`` are the unsteered ones.
 
-    ``asked``: concepts and latents that rules name; where an item carries one, it is never cut off.
+    ``named``: concepts and latents that rules name; where an item carries one, it is never cut off.
     """
+    rows = ranking.items
     ranks = {int(row): place + 1 for place, row in enumerate(base.items)}
-    rules = [catalogue.find(concept) for concept in sorted(asked) if catalogue.is_offered(concept)]
-    return tuple(_one(int(row), query, ranks.get(int(row), 0), edits, catalogue, asked=rules) for row in ranking.items)
+    rules = [catalogue.find(concept) for concept in sorted(named) if catalogue.is_offered(concept)]
+    base_scores = asked.scores(rows).tolist()
+    values = _values(rows, asked, edits)
+    return tuple(
+        Explanation(
+            base_scores[place],
+            ranks.get(row, 0),
+            tuple(Contribution(edit.rule, value[place]) for edit, value in zip(edits, values, strict=True)),
+            _concepts(row, catalogue, rules),
+        )
+        for place, row in enumerate(rows.tolist())
+    )
 
 
-def _one(
-    row: int,
-    query: FloatArray,
-    base_rank: int,
-    edits: Sequence[Edit],
-    catalogue: Catalogue,
-    *,
-    asked: Sequence[Steerable],
-) -> Explanation:
-    vector = catalogue.vectors[row].astype(np.float64)
-    parts = tuple(Contribution(edit.rule, _value(edit, row, vector)) for edit in edits)
-    return Explanation(float(vector @ query), base_rank, parts, _concepts(row, catalogue, asked))
-
-
-def _value(edit: Edit, row: int, vector: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
-    if edit.displacement is not None:
-        return float(vector[: len(edit.displacement)] @ edit.displacement)
-    readout = float(edit.steerable.gain[row])
-    return edit.dose * readout if edit.posting_scores is None or readout >= POSTING_FLOOR else 0.0
+def _values(rows: IntArray, asked: Asked, edits: Sequence[Edit]) -> list[list[float]]:
+    """What each edit adds to each item's score, [edits][len(rows)]."""
+    moves = iter(asked.moves([edit.displacement for edit in edits if edit.displacement is not None], rows))
+    values = []
+    for edit in edits:
+        if edit.displacement is not None:
+            values.append(next(moves).tolist())
+            continue
+        readout = edit.steerable.gain[rows].astype(np.float64)
+        values.append((edit.dose * np.where(readout >= edit.floor, readout, 0)).tolist())
+    return values
 
 
 def _concepts(row: int, catalogue: Catalogue, asked: Sequence[Steerable]) -> tuple[tuple[str, float, bool], ...]:

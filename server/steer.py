@@ -13,14 +13,15 @@ import numpy as np
 
 from bundle import Bundle, dose, search_query
 from server import bits, edits, outcome
+from server.asked import Asked, ask
 from server.bits import BitArray
 from server.catalogue import Catalogue
 from server.encoder import Encoder
 from server.explain import explain
 from server.policy import PolicySet, resolve
-from server.retrieval import Retriever, open_retriever, steered_search
+from server.retrieval import Retriever, open_retriever
 from server.settings import Limits
-from server.types import Action, Answer, FloatArray, Plan, Query, Ranking, Rule
+from server.types import Action, Answer, Explanation, FloatArray, Plan, Query, Ranking, Rule
 from server.validate import validate
 
 
@@ -59,30 +60,35 @@ class Engine:
         """
         clock = _Clock()
         validate(query, self.catalogue, self.limits)
-        x, q = self._user(query)
+        x, asked, history = self._user(query)
         clock.lap("user")
 
         plan = self._plan(query)
         excluded, unknown = self._excluded(query.exclude)
+        if query.exclude_history:
+            seen = bits.of_rows(np.array(history, np.int64), len(self.retriever))
+            excluded = seen if excluded is None else excluded | seen
         allowed = self._allowed(plan, excluded)
         soft = [rule for rule in plan.applied if rule.action is not Action.FILTER]
         filtered = len(soft) < len(plan.applied)
         clock.lap("plan")
 
         depth = max(query.k, dose.depth(query.k)) if soft or query.explain else query.k
-        asker = edits.Asker(x, q, allowed, self.retriever.search(q, depth, allowed), query.k)
+        asker = edits.Asker(x, asked, allowed, asked.search(depth, allowed), query.k)
         clock.lap("search")
         made = edits.make_edits(soft, self.catalogue, self.encoder, asker)
-        moved = edits.displaced(q, made)
+        moved = edits.displaced(asked, made)
         clock.lap("edit")
         ranking = self._steered(asker, moved, made)
         unsteered = asker.base
         if filtered and (query.baseline or query.explain):
-            unsteered = self.retriever.search(q, depth, None if excluded is None else ~excluded)
+            unsteered = asked.search(depth, None if excluded is None else ~excluded)
         clock.lap("search")
 
-        asked = frozenset(entry.rule.concept for entry in plan.considered)
-        explanations = explain(ranking, q, unsteered, made, self.catalogue, asked=asked) if query.explain else ()
+        explanations: tuple[Explanation, ...] = ()
+        if query.explain:
+            named = frozenset(entry.rule.concept for entry in plan.considered)
+            explanations = explain(ranking, asked, unsteered, made, self.catalogue, named=named)
         baseline = _head(unsteered, query.k) if query.baseline else None
         items = len(self.retriever)
         eligible = None
@@ -98,6 +104,7 @@ class Engine:
             overlap=outcome.overlap(ranking, baseline),
             explanations=explanations,
             unknown_excluded=unknown,
+            history=None if query.history is None else (len(history), len(query.history) - len(history)),
             eligible=eligible,
             short_reason="" if eligible is None else outcome.why_short(plan, excluded, eligible, items, query.k),
         )
@@ -117,15 +124,20 @@ class Engine:
         code, scale = self.encoder.encode(x)
         self.encoder.displacement(code, scale)
 
-    def _user(self, query: Query) -> tuple[FloatArray, FloatArray]:
-        """The user's embedding [D] (unit length for cosine) and the same as the index is asked, [D']."""
+    def _user(self, query: Query) -> tuple[FloatArray, Asked, list[int]]:
+        """The user's embedding [D] (unit length for cosine), the same put to the scorer, and the history's rows."""
+        history: list[int] = []
         if query.user_id is not None:
             x = self.catalogue.user_vector(query.user_id)
+        elif query.history is not None:
+            history = [row for row in map(self.catalogue.item_rows.get, query.history) if row is not None]
+            x = self.encoder.user(history)
         else:
             x = np.ascontiguousarray(query.embedding, np.float32)
         manifest = self.catalogue.bundle.manifest
         q = search_query(x, has_bias=manifest.item_bias, metric=manifest.metric)
-        return (q if manifest.metric == "cosine" else x), q
+        x = q if manifest.metric == "cosine" else x
+        return x, ask(self.retriever, x, q, self.catalogue.vectors), history
 
     def _plan(self, query: Query) -> Plan:
         rules: Iterable[Rule] = query.rules
@@ -154,12 +166,12 @@ class Engine:
                 forbidden = members if forbidden is None else forbidden | members
         return None if forbidden is None else ~forbidden
 
-    def _steered(self, asker: edits.Asker, moved: FloatArray, made: list[edits.Edit]) -> Ranking:
+    def _steered(self, asker: edits.Asker, moved: Asked, made: list[edits.Edit]) -> Ranking:
         """The answer's list; with no edit it is the head of the base list, bit for bit (law 1)."""
         if not made:
             return _head(asker.base, asker.k)
-        base = asker.base if moved is asker.query else None
-        return steered_search(self.retriever, moved, asker.k, edits.gains(made, moved, asker), asker.allowed, base=base)
+        base = asker.base if moved is asker.asked else None
+        return moved.steered(asker.k, edits.gains(made, moved), asker.allowed, base)
 
 
 class _Clock:

@@ -92,14 +92,17 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A validated request. Exactly one of ``user_id`` and ``embedding`` ([D]) is set.
+    """A validated request. Exactly one of ``user_id``, ``embedding`` ([D]) and ``history`` (item ids) is set.
 
-    ``at``: the instant, in Unix seconds, that the time windows of policies are judged at; None: now.
+    ``exclude_history``: none of the history's items is returned. ``at``: the instant, in Unix seconds, that the time
+    windows of policies are judged at; None: now.
     """
 
     k: int
     user_id: str | None = None
     embedding: FloatArray | None = None
+    history: tuple[str, ...] | None = None
+    exclude_history: bool = False
     rules: tuple[Rule, ...] = ()
     exclude: tuple[str, ...] = ()
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -155,7 +158,8 @@ class Answer:
     """Facts about one request; the edges turn them into messages, metrics and logs.
 
     ``timings`` are seconds per stage: user, plan, edit, search, explain. ``eligible`` and ``short_reason`` are set only
-    when fewer than k items came back.
+    when fewer than k items came back. ``history``: how many ids of a history the catalogue has, and how many it has
+    not; None where the request brought none.
     """
 
     ranking: Ranking
@@ -167,5 +171,6 @@ class Answer:
     overlap: float | None = None
     explanations: tuple[Explanation, ...] = ()
     unknown_excluded: int = 0
+    history: tuple[int, int] | None = None
     eligible: int | None = None
     short_reason: str = ""

@@ -4,6 +4,7 @@ from server.retrieval.approximate import ApproximateRetriever
 from server.retrieval.flat import FlatRetriever
 from server.retrieval.load import make_retriever, open_retriever, read_index
 from server.retrieval.merge import Gain, Posting, steered_search
+from server.retrieval.network import Network, NetworkRetriever, ProxyRetriever, best_allowed
 from server.retrieval.protocol import Retriever
 from server.retrieval.searchers import HnswSearcher, IvfSearcher, Searcher
 
@@ -13,9 +14,13 @@ __all__ = [
     "Gain",
     "HnswSearcher",
     "IvfSearcher",
+    "Network",
+    "NetworkRetriever",
     "Posting",
+    "ProxyRetriever",
     "Retriever",
     "Searcher",
+    "best_allowed",
     "make_retriever",
     "open_retriever",
     "read_index",

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import faiss
+import numpy as np
 
-from bundle import Bundle, HnswParams, IndexEntry, IndexParams, IvfParams, Manifest, search_vectors
+from bundle import Bundle, HnswParams, IndexEntry, IndexParams, IvfParams, search_vectors
 from bundle.errors import BundleCorrupt, BundleError
 from server.retrieval.approximate import ApproximateRetriever
 from server.retrieval.flat import FlatRetriever
+from server.retrieval.network import Network, NetworkRetriever, ProxyRetriever
 from server.retrieval.protocol import Retriever
 from server.retrieval.searchers import HnswSearcher, IvfSearcher
 from server.types import FloatArray
@@ -26,7 +28,7 @@ CLASSES: dict[str, type[Any]] = {
 
 
 def open_retriever(bundle: Bundle, vectors: FloatArray | None = None) -> Retriever:
-    """Read a bundle's index, check that it is over this bundle's vectors, and put it behind the protocol.
+    """What a bundle is searched by: its index, checked to be over this bundle's vectors, or its scorer network.
 
     Args:
         bundle: a loaded bundle.
@@ -39,13 +41,20 @@ def open_retriever(bundle: Bundle, vectors: FloatArray | None = None) -> Retriev
     entry = bundle.manifest.index
     if entry is not None:
         _refuse_under_gate(bundle.path, entry)
-    index = read_index(bundle.path / "index.faiss", bundle.manifest, entry)
-    if entry is None or entry.kind == "flat":
-        return FlatRetriever(index)
+    contents, manifest = bundle.contents, bundle.manifest
+    if contents.proxy is not None and entry is not None:
+        vectors = np.asarray(contents.proxy.vectors, np.float32)
+        index = read_index(bundle.path / "index.faiss", manifest.dims.items, vectors.shape[1], entry)
+        proxies = make_retriever(index, entry.settings, vectors)
+        return ProxyRetriever(Network(bundle), contents.proxy, proxies, entry.rescored)
+    index = read_index(
+        bundle.path / "index.faiss", manifest.dims.items, manifest.dims.embedding + manifest.item_bias, entry
+    )
+    if manifest.scorer == "network":
+        return NetworkRetriever(Network(bundle))
     if vectors is None:
-        contents = bundle.contents
         vectors = search_vectors(contents.item_vectors, contents.item_bias, contents.metric)
-    return make_retriever(index, entry.settings, vectors)
+    return FlatRetriever(index) if entry is None else make_retriever(index, entry.settings, vectors)
 
 
 def make_retriever(index: faiss.Index, params: IndexParams, vectors: FloatArray) -> Retriever:
@@ -57,8 +66,8 @@ def make_retriever(index: faiss.Index, params: IndexParams, vectors: FloatArray)
     return FlatRetriever(index)
 
 
-def read_index(path: Path, manifest: Manifest, entry: IndexEntry | None) -> faiss.Index:
-    """The FAISS index in a file, its class, size, dimension and metric checked."""
+def read_index(path: Path, items: int, dim: int, entry: IndexEntry | None) -> faiss.Index:
+    """The FAISS index in a file, its class, metric, and size [items, dim] checked."""
     hint = "Export the bundle again."
     try:
         index = faiss.read_index(str(path))
@@ -67,7 +76,7 @@ def read_index(path: Path, manifest: Manifest, entry: IndexEntry | None) -> fais
     wanted = CLASSES[entry.kind if entry is not None else "flat"]
     if not isinstance(index, wanted):
         raise BundleCorrupt(f"{path}: index", found=type(index).__name__, expected=wanted.__name__, hint=hint)
-    shape = (manifest.dims.items, manifest.dims.embedding + manifest.item_bias, faiss.METRIC_INNER_PRODUCT)
+    shape = (items, dim, faiss.METRIC_INNER_PRODUCT)
     found = (index.ntotal, index.d, index.metric_type)
     if found != shape:
         raise BundleCorrupt(f"{path}: items, dimension, metric", found=found, expected=shape, hint=hint)

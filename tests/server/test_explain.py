@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from server import explain
+from server.asked import ask
 from server.types import Action, Query, Rule
 from tests.server.worlds import engine
 
@@ -40,6 +41,8 @@ def test_a_latent_is_shown_where_a_rule_names_it() -> None:
 def test_a_policys_concept_that_the_bundle_lacks_is_left_out() -> None:
     core = engine("dot")
     base = core.recommend(Query(k=3, user_id="u1", explain=True))
-    named = explain.explain(base.ranking, core.catalogue.vectors[0], base.ranking, (), core.catalogue,
-                            asked=frozenset({"genre:vaudeville"}))  # fmt: skip
+    vectors = core.catalogue.vectors
+    asked = ask(core.retriever, vectors[0], vectors[0], vectors)
+    named = explain.explain(base.ranking, asked, base.ranking, (), core.catalogue,
+                            named=frozenset({"genre:vaudeville"}))  # fmt: skip
     assert [why.concepts for why in named] == [why.concepts for why in base.explanations]

@@ -1,0 +1,249 @@
+"""One embedding put to one bundle's scorer: everything the engine may want to know about it, whatever scores.
+
+``MetricAsked``: inner product or cosine, through an index. ``NetworkAsked``: a scorer network over every item, scored
+once per request. ``ProxyAsked``: a scorer network over candidates. Legend: D embedding, D' search dimension, N items,
+P posting list of a promotion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from server import bits
+from server.bits import BitArray
+from server.catalogue import Steerable
+from server.retrieval import (
+    Gain,
+    NetworkRetriever,
+    Posting,
+    ProxyRetriever,
+    Retriever,
+    best_allowed,
+    steered_search,
+)
+from server.types import FloatArray, IntArray, Ranking
+
+ScoreArray = npt.NDArray[np.float64]
+
+
+class Asked(Protocol):
+    """What a request asks of a scorer."""
+
+    def search(self, n: int, allowed: BitArray | None) -> Ranking:
+        """The unsteered best ``n`` of the allowed items."""
+        ...
+
+    def best_members(self, steerable: Steerable, n: int, allowed: BitArray | None) -> FloatArray:
+        """Unsteered scores of the ``n`` best allowed members (the posting list's core), descending."""
+        ...
+
+    def posting(self, steerable: Steerable) -> Posting | None:
+        """The items a promotion can touch, as ``steered`` wants them; None: it needs none."""
+        ...
+
+    def steered(self, k: int, gains: Sequence[Gain], allowed: BitArray | None, base: Ranking | None) -> Ranking:
+        """Top ``k`` by score plus gains; ``base``: this embedding's own unsteered list, when it is at hand."""
+        ...
+
+    def scores(self, rows: IntArray) -> ScoreArray:
+        """Unsteered scores of some items, [len(rows)]."""
+        ...
+
+    def moved(self, displacements: Sequence[FloatArray]) -> Asked:
+        """The same question from a place further on, by each displacement [D] in turn."""
+        ...
+
+    def moves(self, displacements: Sequence[FloatArray], rows: IntArray) -> ScoreArray:
+        """What each displacement adds to some items' scores, [displacements, len(rows)]; they sum to the whole."""
+        ...
+
+
+def ask(retriever: Retriever, x: FloatArray, query: FloatArray, vectors: FloatArray) -> Asked:
+    """Put an embedding ``x`` [D], ``query`` [D'] as an index is asked, to whatever ``retriever`` searches.
+
+    ``vectors`` [N, D']: the items' search vectors.
+    """
+    if isinstance(retriever, NetworkRetriever):
+        return NetworkAsked(retriever, x)
+    if isinstance(retriever, ProxyRetriever):
+        return ProxyAsked(retriever, x)
+    return MetricAsked(retriever, query, vectors)
+
+
+class MetricAsked:
+    """Inner products of the query [D'] with search vectors."""
+
+    def __init__(self, retriever: Retriever, query: FloatArray, vectors: FloatArray) -> None:
+        self._retriever = retriever
+        self._query = query
+        self._vectors = vectors
+        self._postings: dict[str, FloatArray] = {}
+
+    def search(self, n: int, allowed: BitArray | None) -> Ranking:
+        """See Asked."""
+        return self._retriever.search(self._query, n, allowed)
+
+    def best_members(self, steerable: Steerable, n: int, allowed: BitArray | None) -> FloatArray:
+        """See Asked."""
+        return _best(self._posting_scores(steerable)[: steerable.core], steerable, n, allowed)
+
+    def posting(self, steerable: Steerable) -> Posting:
+        """See Asked."""
+        return Posting(steerable.posting, steerable.posting_gain, self._posting_scores(steerable))
+
+    def steered(self, k: int, gains: Sequence[Gain], allowed: BitArray | None, base: Ranking | None) -> Ranking:
+        """See Asked."""
+        return steered_search(self._retriever, self._query, k, gains, allowed, base=base)
+
+    def scores(self, rows: IntArray) -> ScoreArray:
+        """See Asked."""
+        return self._vectors[rows].astype(np.float64) @ self._query
+
+    def moved(self, displacements: Sequence[FloatArray]) -> MetricAsked:
+        """See Asked.
+
+        For cosine the moved query is not brought back to unit length: the order of its items is the same either way,
+        and so gains stay in the units of the unsteered cosine and contributions add up.
+        """
+        query = self._query.copy()
+        for displacement in displacements:
+            query[: len(displacement)] += displacement
+        return MetricAsked(self._retriever, query, self._vectors)
+
+    def moves(self, displacements: Sequence[FloatArray], rows: IntArray) -> ScoreArray:
+        """See Asked."""
+        vectors = self._vectors[rows].astype(np.float64)
+        out = np.empty((len(displacements), len(rows)), np.float64)
+        for place, displacement in enumerate(displacements):
+            out[place] = vectors[:, : len(displacement)] @ displacement
+        return out
+
+    def _posting_scores(self, steerable: Steerable) -> FloatArray:
+        known = self._postings.get(steerable.id)
+        if known is None:
+            known = self._postings[steerable.id] = steerable.posting_vectors @ self._query
+        return known
+
+
+class _ByNetwork:
+    """What both ways of asking a network share: the embedding moves, and contributions are score differences."""
+
+    def scores(self, rows: IntArray) -> ScoreArray:
+        raise NotImplementedError
+
+    def moved(self, displacements: Sequence[FloatArray]) -> _ByNetwork:
+        raise NotImplementedError
+
+    def moves(self, displacements: Sequence[FloatArray], rows: IntArray) -> ScoreArray:
+        """See Asked.
+
+        A network is not linear, so what a displacement adds depends on those before it: each is what the score changes
+        when it joins them, in the order of the plan (which the order of a request's rules does not change).
+        """
+        out = np.empty((len(displacements), len(rows)), np.float64)
+        before = self.scores(rows)
+        for place in range(len(displacements)):
+            after = self.moved(displacements[: place + 1]).scores(rows)
+            out[place] = after - before
+            before = after
+        return out
+
+
+class NetworkAsked(_ByNetwork):
+    """A scorer network over every item: scored once, then everything is read off."""
+
+    def __init__(self, retriever: NetworkRetriever, x: FloatArray) -> None:
+        self._retriever = retriever
+        self._x = x
+
+    @cached_property
+    def _all(self) -> FloatArray:
+        return self._retriever.network.all(self._x)
+
+    def search(self, n: int, allowed: BitArray | None) -> Ranking:
+        """See Asked."""
+        return best_allowed(self._all, n, allowed)
+
+    def best_members(self, steerable: Steerable, n: int, allowed: BitArray | None) -> FloatArray:
+        """See Asked."""
+        return _best(self._all[steerable.posting[: steerable.core]], steerable, n, allowed)
+
+    def posting(self, steerable: Steerable) -> None:
+        """See Asked."""
+
+    def steered(self, k: int, gains: Sequence[Gain], allowed: BitArray | None, base: Ranking | None) -> Ranking:  # noqa: ARG002
+        """See Asked."""
+        return best_allowed(self._all, k, allowed, gains)
+
+    def scores(self, rows: IntArray) -> ScoreArray:
+        """See Asked."""
+        return self._all[rows].astype(np.float64)
+
+    def moved(self, displacements: Sequence[FloatArray]) -> NetworkAsked:
+        """See Asked."""
+        return NetworkAsked(self._retriever, _add(self._x, displacements))
+
+
+class ProxyAsked(_ByNetwork):
+    """A scorer network over the candidates that the proxies propose."""
+
+    def __init__(self, retriever: ProxyRetriever, x: FloatArray) -> None:
+        self._retriever = retriever
+        self._x = x
+
+    @cached_property
+    def _query(self) -> FloatArray:
+        return self._retriever.query(self._x)
+
+    def search(self, n: int, allowed: BitArray | None) -> Ranking:
+        """See Asked."""
+        return self._retriever.steered(self._x, self._query, n, (), allowed)
+
+    def best_members(self, steerable: Steerable, n: int, allowed: BitArray | None) -> FloatArray:
+        """See Asked; of many members those with the best proxies are scored."""
+        rows = steerable.posting[: steerable.core]
+        if allowed is not None:
+            rows = rows[bits.has_each(allowed, rows)]
+        depth = self._retriever.depth
+        if len(rows) > depth:
+            about = self._retriever.proxy.vectors[rows] @ self._query
+            rows = np.sort(rows[np.argpartition(-about, depth)[:depth]])
+        return np.sort(self._retriever.network.of(self._x, rows))[::-1][:n]
+
+    def posting(self, steerable: Steerable) -> Posting:
+        """See Asked; by proxy scores, because they choose the candidates."""
+        scores = self._retriever.proxy.vectors[steerable.posting] @ self._query
+        return Posting(steerable.posting, steerable.posting_gain, scores)
+
+    def steered(self, k: int, gains: Sequence[Gain], allowed: BitArray | None, base: Ranking | None) -> Ranking:  # noqa: ARG002
+        """See Asked."""
+        return self._retriever.steered(self._x, self._query, k, gains, allowed)
+
+    def scores(self, rows: IntArray) -> ScoreArray:
+        """See Asked."""
+        return self._retriever.network.of(self._x, rows).astype(np.float64)
+
+    def moved(self, displacements: Sequence[FloatArray]) -> ProxyAsked:
+        """See Asked."""
+        return ProxyAsked(self._retriever, _add(self._x, displacements))
+
+
+def _add(x: FloatArray, displacements: Sequence[FloatArray]) -> FloatArray:
+    moved = x.copy()
+    for displacement in displacements:
+        moved += displacement
+    return moved
+
+
+def _best(scores: FloatArray, steerable: Steerable, n: int, allowed: BitArray | None) -> FloatArray:
+    """The best ``n`` of the core members' scores that are allowed, descending."""
+    if allowed is not None:
+        scores = scores[bits.has_each(allowed, steerable.posting[: steerable.core])]
+    if len(scores) > n:
+        scores = np.partition(scores, len(scores) - n)[-n:]
+    return np.sort(scores)[::-1]
