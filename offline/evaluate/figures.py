@@ -14,7 +14,7 @@ from matplotlib.ticker import PercentFormatter
 
 INK, RULE = "#010101", "#020202"
 SERIES = ("#030301", "#030302", "#030303", "#030304", "#030305")
-"""Stand-ins that ``_inline`` replaces by the page's CSS variables."""
+"""Stand-ins that ``inline`` replaces by the page's CSS variables."""
 
 VARIABLES = {INK: "var(--ink)", RULE: "var(--rule)", **{colour: f"var(--c{n + 1})" for n, colour in enumerate(SERIES)}}
 
@@ -73,7 +73,7 @@ def dose_response(curves: Sequence[dict[str, Any]]) -> str:
             for axis in axes[1]:
                 axis.set_ylim(low, high)
         axes[0, 0].legend(loc="upper right")
-        return _inline(drawing, "dose")
+        return inline(drawing, "dose")
 
 
 def costs(means: Sequence[dict[str, Any]], names: dict[str, str]) -> str:
@@ -103,7 +103,7 @@ def costs(means: Sequence[dict[str, Any]], names: dict[str, str]) -> str:
         handles, labels = axes[0].get_legend_handles_labels()
         if handles:
             drawing.legend(handles, labels, loc="outside lower center", ncols=2)
-        return _inline(drawing, "costs")
+        return inline(drawing, "costs")
 
 
 def training(history: Sequence[dict[str, Any]]) -> str:
@@ -129,7 +129,7 @@ def training(history: Sequence[dict[str, Any]]) -> str:
                 axis.yaxis.set_major_formatter(PercentFormatter(1.0))
         for axis in axes[2:]:
             axis.set_xlabel("step")
-        return _inline(drawing, "training")
+        return inline(drawing, "training")
 
 
 def _steps(history: Sequence[dict[str, Any]]) -> tuple[list[int], list[int]]:
@@ -152,7 +152,7 @@ def _stages(axis: Axes, history: Sequence[dict[str, Any]], steps: Sequence[int],
             axis.plot(*zip(*points, strict=True), color=SERIES[place % len(SERIES)])
 
 
-def _inline(drawing: Figure, name: str) -> str:
+def inline(drawing: Figure, name: str) -> str:
     """The SVG element alone, its ids made unique on the page, its colours the page's."""
     out = io.StringIO()
     drawing.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

@@ -39,8 +39,8 @@ class Panel:
         rng = np.random.default_rng(seed)
         if train is None or test is None:
             return cls(np.sort(rng.permutation(n_users)[:most]), None, None)
-        seen = _incidence(train, n_users, n_items)
-        relevant = _incidence(test, n_users, n_items)
+        seen = incidence(train, n_users, n_items)
+        relevant = incidence(test, n_users, n_items)
         relevant = relevant - relevant.multiply(seen)
         able = np.flatnonzero(np.asarray(relevant.sum(axis=1)).ravel() > 0)
         users = np.sort(rng.permutation(able)[:most])
@@ -84,8 +84,8 @@ def best_lists(scores: FloatArray, k: int) -> IntArray:
     return np.where(np.isfinite(np.take_along_axis(scores, lists, 1)), lists, -1)
 
 
-def _incidence(interactions: Interactions, n_users: int, n_items: int) -> csr_array:
-    """1 where a user took an item, however often."""
+def incidence(interactions: Interactions, n_users: int, n_items: int) -> csr_array:
+    """1 where a user took an item, however often, [U, N]."""
     values = np.ones(len(interactions), np.int32)
     table = csr_array((values, (interactions.user, interactions.item)), shape=(n_users, n_items))
     table.sum_duplicates()
