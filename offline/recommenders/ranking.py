@@ -15,20 +15,28 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy.sparse import csr_array
+from torch import nn
 
 from bundle import search_vectors
 from bundle.errors import DataError
 from offline.datasets.types import Embeddings, FloatArray, Interactions
+from offline.recommenders.base import TrainedRecommender
 
 ScoresFn = Callable[[npt.NDArray[np.intp]], FloatArray]
 """Scores [B, N] of every item for the given users."""
 
 CHUNK_SCORES = 8_000_000
+CHUNK_PAIRS = 16_384
 
 
-def scorer(embeddings: Embeddings) -> ScoresFn:
-    """The recommender's own score: inner product plus item bias, or cosine."""
+def scorer(recommender: Embeddings | TrainedRecommender) -> ScoresFn:
+    """The recommender's own score: inner product plus item bias, cosine, or its network's raw logits."""
+    if isinstance(recommender, TrainedRecommender) and recommender.scorer is not None:
+        network, tables = recommender.scorer, recommender.embeddings
+        return lambda users: network_scores(network, tables.users[users], tables.items)
+    embeddings = recommender.embeddings if isinstance(recommender, TrainedRecommender) else recommender
     items = search_vectors(embeddings.items, None, embeddings.metric)
     bias = embeddings.item_bias
 
@@ -38,6 +46,16 @@ def scorer(embeddings: Embeddings) -> ScoresFn:
         return out if bias is None else out + bias
 
     return scores
+
+
+def network_scores(network: nn.Module, users: FloatArray, items: FloatArray) -> FloatArray:
+    """Raw logits [B, N] of a scorer for arrays [B, D] and [N, D], in blocks of users that fit the processor's cache."""
+    rows = max(1, CHUNK_PAIRS // max(1, len(items)))
+    table = torch.from_numpy(np.ascontiguousarray(items))
+    with torch.no_grad():
+        parts = [network(part, table) for part in torch.split(torch.from_numpy(np.ascontiguousarray(users)), rows)]
+    out: FloatArray = torch.cat(parts).numpy()
+    return out
 
 
 def top_items(scores: FloatArray, k: int) -> npt.NDArray[np.intp]:
@@ -55,14 +73,14 @@ def top_items(scores: FloatArray, k: int) -> npt.NDArray[np.intp]:
 
 
 def evaluate_ranking(
-    scores: ScoresFn | Embeddings, train: Interactions, test: Interactions, k: int = 10
+    scores: ScoresFn | Embeddings | TrainedRecommender, train: Interactions, test: Interactions, k: int = 10
 ) -> dict[str, float]:
     """``{"ndcg@k": ..., "recall@k": ...}`` of a full ranking with the training items masked.
 
     Raises:
         DataError: no user has a test item outside their training items.
     """
-    score = scorer(scores) if isinstance(scores, Embeddings) else scores
+    score = scorer(scores) if isinstance(scores, Embeddings | TrainedRecommender) else scores
     ndcg: list[npt.NDArray[np.float64]] = []
     recall: list[npt.NDArray[np.float64]] = []
     n_users = 1 + max((int(part.user.max()) for part in (train, test) if len(part)), default=-1)

@@ -75,11 +75,15 @@ class Block(nn.Module):
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         x = x + self.dropout(self.out(seen.transpose(1, 2).reshape(batch, length, dim)))
-        return x + self.dropout(self.feed(self.norm_feed(x)))
+        y: Tensor = x + self.dropout(self.feed(self.norm_feed(x)))
+        return y
 
 
 class SasRecTower(nn.Module):
     """The user tower; its item table is the item tower. Row 0 of the table is the padding and stays zero."""
+
+    causal: Tensor
+    itself: Tensor
 
     def __init__(self, n_items: int, config: SasRecConfig) -> None:
         super().__init__()
@@ -115,14 +119,15 @@ class SasRecTower(nn.Module):
         # A padded query looks at itself alone: a row of softmax without any key would be NaN.
         causal, itself = self.causal[:length, :length], self.itself[:length, :length]
         mask = ((causal & real[:, None, :]) | itself)[:, None]
-        x = self.dropout(self.items(history) + self.positions[self.length - length :])
+        x: Tensor = self.dropout(self.items(history) + self.positions[self.length - length :])
         for block in self.blocks[: after + 1]:
             x = block(x, mask)
         return x
 
     def states(self, history: Tensor) -> Tensor:
         """What is multiplied with the items, at every position: [B, T, D]."""
-        return self.norm(self.residual(history, len(self.blocks) - 1))
+        states: Tensor = self.norm(self.residual(history, len(self.blocks) - 1))
+        return states
 
     def forward(self, history: Tensor) -> Tensor:
         """User embeddings [B, D] of ``history`` int64 [B, T]: item row + 1, 0 padding on the left, newest last."""
@@ -133,7 +138,7 @@ class TiedCrossEntropy(torch.autograd.Function):
     """Mean cross entropy of P states against all N items, forward and gradient in one pass over cached chunks."""
 
     @staticmethod
-    def forward(ctx: Any, states: Tensor, items: Tensor, target: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, states: Tensor, items: Tensor, target: Tensor) -> Tensor:
         """``states`` [P, D], ``items`` [N, D], ``target`` [P]; a scalar."""
         total = 0.0
         slope, item_slope = torch.empty_like(states), torch.zeros_like(items)
@@ -151,10 +156,16 @@ class TiedCrossEntropy(torch.autograd.Function):
         return states.new_tensor(total / len(states))
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         """The kept gradients, scaled."""
         slope, item_slope = ctx.saved_tensors
         return slope * (grad / ctx.count), item_slope * (grad / ctx.count), None
+
+
+def tied_cross_entropy(states: Tensor, items: Tensor, target: Tensor) -> Tensor:
+    """Mean of ``logsumexp(states[j] . items) - states[j] . items[target[j]]`` over the P positions."""
+    loss: Tensor = TiedCrossEntropy.apply(states, items, target)  # type: ignore[no-untyped-call]
+    return loss
 
 
 class SasRec:
@@ -251,8 +262,8 @@ def _epoch(
             history, target = rows[:, :-1], rows[:, 1:]
             real = history > 0
             optimiser.zero_grad(set_to_none=True)
-            loss = TiedCrossEntropy.apply(tower.states(history)[real], tower.items.weight[1:], target[real] - 1)
-            loss.backward()
+            loss = tied_cross_entropy(tower.states(history)[real], tower.items.weight[1:], target[real] - 1)
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             scored = int(real.sum())
             total, count = total + float(loss.detach()) * scored, count + scored
