@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -11,10 +12,41 @@ from rich.text import Text
 
 from cli import tables
 from cli.console import Signs, signs
+from cli.refuse import UsageRefused
 from cli.rules import told
 from client import Item, Recommendation, Rule, RuleOutcome, TillerClient
 
 ACTING = {"applied", "shadow"}
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Who asks, as the command line says it, and what must not come back."""
+
+    name: str
+    arguments: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls, user: str | None, history: str | None, *, exclude: Sequence[str] = (), exclude_history: bool = False
+    ) -> Asker:
+        """From ``--user``, ``--history``, ``--exclude`` and ``--exclude-history``.
+
+        Raises:
+            UsageRefused: both or neither, or ``--exclude-history`` without a history.
+        """
+        if (user is None) == (history is None):
+            raise UsageRefused(
+                "who is asking", found="neither" if user is None else "both", expected="--user or --history"
+            )
+        if history is None:
+            if exclude_history:
+                raise UsageRefused("--exclude-history", found="without --history", hint="Name items with --exclude.")
+            return cls(f"User {user}", {"user_id": user, "exclude": exclude})
+        ids = [item_id.strip() for item_id in history.split(",") if item_id.strip()]
+        told = "1 item" if len(ids) == 1 else f"{len(ids)} items"
+        arguments = {"history": ids, "exclude": exclude, "exclude_history": exclude_history}
+        return cls(f"A history of {told}", arguments)
 
 
 @dataclass(frozen=True)
@@ -25,18 +57,18 @@ class Compared:
     unsteered: tuple[Item, ...]
 
 
-def compare(client: TillerClient, steered: Recommendation, user: str, k: int, exclude: Sequence[str]) -> Compared:
+def compare(client: TillerClient, steered: Recommendation, asker: Asker, k: int) -> Compared:
     """Ask for the unsteered list with its items' concepts, which a baseline does not carry.
 
     Rules of strength 0 are exactly off, and tell the server which concepts to look for in the items.
     """
     named = dict.fromkeys(outcome.rule.concept for outcome in steered.rules if outcome.status != "unknown_concept")
     off = [Rule("demote", concept, strength=0.0) for concept in named]
-    plain = client.recommend(user_id=user, k=k, rules=off, exclude=exclude, ignore_policies=True, explain=True)
+    plain = client.recommend(**asker.arguments, k=k, rules=off, ignore_policies=True, explain=True)
     return Compared(steered, plain.items)
 
 
-def print_answer(compared: Compared, user: str, console: Console, *, explain: bool = False) -> None:
+def print_answer(compared: Compared, asker: Asker, console: Console, *, explain: bool = False) -> None:
     """The lists, the rules and, when asked for, the explanations."""
     terminal = signs(console)
     answer = compared.steered
@@ -45,12 +77,14 @@ def print_answer(compared: Compared, user: str, console: Console, *, explain: bo
     steered = tables.Listing("steered", tuple(_place(item, was) for item in answer.items))
     before = tables.Listing("unsteered", tuple(_place(item, was) for item in compared.unsteered), moves=False)
     listings = [before, steered] if answer.rules else [before]
-    console.print(Text.assemble("User ", (user, "bold"), f", bundle {answer.bundle_id}, policies ",
+    console.print(Text.assemble((asker.name, "bold"), f", bundle {answer.bundle_id}, policies ",
                                 f"{answer.policy_revision}"))  # fmt: skip
     console.print(tables.side_by_side(listings, marked, terminal, console.width))
     console.print(tables.legend(marked, listings, terminal))
     if answer.shortfall is not None:
         console.print(f"Short: {answer.shortfall.reason}.", style="yellow")
+    if answer.history is not None and answer.history.unknown:
+        console.print(f"{answer.history.unknown} ids of the history are not in the catalogue.", style="yellow")
     if answer.unknown_excluded:
         console.print(f"{answer.unknown_excluded} of the excluded ids are not in the catalogue.", style="yellow")
     if answer.rules:

@@ -18,7 +18,11 @@ def register(app: typer.Typer) -> None:
 
 def recommend(
     *,
-    user: Annotated[str, typer.Option(metavar="USER_ID", help="A user of the bundle.")],
+    user: Annotated[str | None, typer.Option(metavar="USER_ID", help="A user of the bundle.")] = None,
+    history: Annotated[
+        str | None,
+        typer.Option(metavar="ID,ID,...", help="Instead: items somebody touched, newest last (user tower only)."),
+    ] = None,
     server: Annotated[str, typer.Option(metavar="HOST:PORT", help="A running server.")] = DEFAULT_SERVER,
     promote: Annotated[
         list[str] | None, typer.Option(metavar="CONCEPT[=STRENGTH]", help="Raise a concept, 0 to 1 (unset: 0.5).")
@@ -33,6 +37,7 @@ def recommend(
     exclude: Annotated[
         list[str] | None, typer.Option(metavar="ITEM_ID", help="Never return this item; may be repeated.")
     ] = None,
+    exclude_history: Annotated[bool, typer.Option(help="Never return an item of --history.")] = False,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of the list.")] = 10,
     channel: Annotated[str, typer.Option(help="Where soft rules act: item or query.")] = "item",
     attribute: Annotated[
@@ -49,8 +54,10 @@ def recommend(
     Example: tiller recommend --user u00007 --promote genre:western=0.8 --filter genre:horror
     """
     from cli import rules as typed
+    from cli.answer import Asker
     from client import TillerClient
 
+    asker = Asker.of(user, history, exclude=exclude or (), exclude_history=exclude_history)
     where = typed.parse_channel(channel)
     rules = [
         *(typed.parse_soft("promote", text, where) for text in promote or ()),
@@ -60,8 +67,8 @@ def recommend(
     attributes = dict(typed.parse_attribute(text) for text in attribute or ())
     with TillerClient(server) as client:
         answer = client.recommend(
-            user_id=user, k=k, rules=rules, exclude=exclude or (), attributes=attributes,
-            ignore_policies=ignore_policies, explain=True, baseline=True,
+            **asker.arguments, k=k, rules=rules, attributes=attributes, ignore_policies=ignore_policies, explain=True,
+            baseline=True,
         )  # fmt: skip
         if as_json:
             typer.echo(json.dumps(asdict(answer), ensure_ascii=False, indent=1))
@@ -69,5 +76,5 @@ def recommend(
         from cli.answer import compare, print_answer
         from cli.console import make_console
 
-        compared = compare(client, answer, user, k, exclude or ())
-    print_answer(compared, user, make_console(), explain=explain)
+        compared = compare(client, answer, asker, k)
+    print_answer(compared, asker, make_console(), explain=explain)

@@ -73,8 +73,16 @@ class Shortfall:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryUse:
+    """How many ids of a history the user tower read, and how many the catalogue does not have."""
+
+    used: int
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True)
 class Recommendation:
-    """The steered list; ``baseline`` and ``overlap`` where the baseline was asked for."""
+    """The steered list; ``baseline`` and ``overlap`` where it was asked for, ``history`` where one was sent."""
 
     request_id: str
     items: tuple[Item, ...]
@@ -85,6 +93,7 @@ class Recommendation:
     overlap: float | None = None
     shortfall: Shortfall | None = None
     unknown_excluded: int = 0
+    history: HistoryUse | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,9 +71,11 @@ class TillerClient:
         *,
         user_id: str | None = None,
         embedding: Iterable[float] | None = None,
+        history: Iterable[str] | None = None,
         k: int = 10,
         rules: Iterable[Rule] = (),
         exclude: Iterable[str] = (),
+        exclude_history: bool = False,
         attributes: Mapping[str, str] | None = None,
         ignore_policies: bool = False,
         explain: bool = False,
@@ -81,20 +83,27 @@ class TillerClient:
         request_id: str = "",
         timeout: float | None = None,
     ) -> Recommendation:
-        """One user's top ``k``, steered; exactly one of ``user_id`` and ``embedding``.
+        """One user's top ``k``, steered; exactly one of ``user_id``, ``embedding`` and ``history``.
+
+        ``history``: item ids, the newest last, for a bundle with a user tower; its items may come back unless
+        ``exclude_history``.
 
         Raises:
-            ValueError: both a user id and an embedding, or a number that the message cannot carry.
+            ValueError: more than one of the three, or a number that the message cannot carry.
             TillerRpcError: the server refused, or did not answer.
         """
-        if user_id is not None and embedding is not None:
-            raise ValueError("who is asking: found both a user_id and an embedding, expected one of them")
+        given = {"user_id": user_id, "embedding": embedding, "history": history}
+        named = [name for name, value in given.items() if value is not None]
+        if len(named) > 1:
+            raise ValueError(f"who is asking: found {' and '.join(named)}, expected one of them")
         request = recommend_pb2.RecommendRequest(
             user_id=user_id,
             embedding=None if embedding is None else recommend_pb2.Embedding(values=embedding),
+            history=None if history is None else recommend_pb2.History(item_ids=history),
             k=k,
             rules=[to_message(rule) for rule in rules],
             exclude_item_ids=exclude,
+            exclude_history=exclude_history,
             attributes=attributes,
             ignore_policies=ignore_policies,
             explain=explain,

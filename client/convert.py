@@ -9,6 +9,7 @@ from client.answers import (
     ConceptItem,
     Contribution,
     Explanation,
+    HistoryUse,
     Item,
     ItemConcept,
     Purity,
@@ -51,6 +52,7 @@ def to_recommendation(message: recommend_pb2.RecommendResponse, *, baseline: boo
         overlap=message.overlap if message.HasField("overlap") else None,
         shortfall=Shortfall(shortfall.eligible, shortfall.reason) if message.HasField("shortfall") else None,
         unknown_excluded=message.unknown_excluded,
+        history=HistoryUse(message.history.used, message.history.unknown) if message.HasField("history") else None,
     )
 
 

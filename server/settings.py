@@ -17,6 +17,7 @@ class Limits(BaseModel):
     max_k: int = Field(default=500, ge=1, description="largest k a request may ask for")
     max_rules: int = Field(default=32, ge=0, description="rules in one request")
     max_exclude: int = Field(default=10_000, ge=0, description="ids to exclude in one request")
+    max_history: int = Field(default=1_000, ge=1, description="item ids in one history")
     allow_ignore_policies: bool = Field(default=True, description="requests may switch the policies off")
 
 

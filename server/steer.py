@@ -104,7 +104,7 @@ class Engine:
             overlap=outcome.overlap(ranking, baseline),
             explanations=explanations,
             unknown_excluded=unknown,
-            history=None if query.history is None else (len(history), len(query.history) - len(history)),
+            history=None if query.history is None else self._history_use(query.history, history),
             eligible=eligible,
             short_reason="" if eligible is None else outcome.why_short(plan, excluded, eligible, items, query.k),
         )
@@ -138,6 +138,10 @@ class Engine:
         q = search_query(x, has_bias=manifest.item_bias, metric=manifest.metric)
         x = q if manifest.metric == "cosine" else x
         return x, ask(self.retriever, x, q, self.catalogue.vectors), history
+
+    def _history_use(self, item_ids: tuple[str, ...], rows: list[int]) -> tuple[int, int]:
+        """How many of a history's ids the tower read, and how many the catalogue does not have."""
+        return min(len(rows), self.encoder.history_length), len(item_ids) - len(rows)
 
     def _plan(self, query: Query) -> Plan:
         rules: Iterable[Rule] = query.rules

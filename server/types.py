@@ -44,8 +44,8 @@ class Membership(StrEnum):
 class Rule:
     """One rule. ``strength`` in [0, 1], always 1 for a filter; ``source`` is "request" or "policy:NAME".
 
-    ``shadow``: belongs to a policy that only counts what it would have done. ``fills``: a filter whose owner wants empty
-    places filled with what it leaves out, after everything that passes, rather than a short list.
+    ``shadow``: belongs to a policy that only counts what it would have done. ``fills``: a filter whose owner wants
+    empty places filled with what it leaves out, after everything that passes, rather than a short list.
     """
 
     action: Action
@@ -158,8 +158,8 @@ class Answer:
     """Facts about one request; the edges turn them into messages, metrics and logs.
 
     ``timings`` are seconds per stage: user, plan, edit, search, explain. ``eligible`` and ``short_reason`` are set only
-    when fewer than k items came back. ``history``: how many ids of a history the catalogue has, and how many it has
-    not; None where the request brought none.
+    when fewer than k items came back. ``history``: how many of its ids the user tower read, and how many the catalogue
+    does not have; None where the request brought none.
     """
 
     ranking: Ranking

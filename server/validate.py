@@ -9,7 +9,10 @@ import numpy as np
 from server.catalogue import Catalogue
 from server.errors import InvalidRequest, NotAllowed, UnknownConcept
 from server.settings import Limits
-from server.types import Action, Channel, Membership, Query, Rule
+from server.types import Action, Channel, FloatArray, Membership, Query, Rule
+
+SHOWN_IDS, SHOWN_CHARACTERS = 3, 40
+"""Of a history's unknown ids, in a refusal."""
 
 
 def validate(query: Query, catalogue: Catalogue, limits: Limits) -> None:
@@ -20,7 +23,7 @@ def validate(query: Query, catalogue: Catalogue, limits: Limits) -> None:
     """
     if not 1 <= query.k <= limits.max_k:
         raise InvalidRequest("k", field="k", found=query.k, expected=f"1 to {limits.max_k}")
-    _check_user(query, catalogue.bundle.manifest.dims.embedding)
+    _check_user(query, catalogue, limits)
     if len(query.rules) > limits.max_rules:
         raise InvalidRequest(
             "too many rules", field="rules", found=len(query.rules), expected=f"at most {limits.max_rules}"
@@ -39,17 +42,53 @@ def validate(query: Query, catalogue: Catalogue, limits: Limits) -> None:
     _check_pairs(query.rules)
 
 
-def _check_user(query: Query, dim: int) -> None:
-    if (query.user_id is None) == (query.embedding is None):
-        found = "both" if query.embedding is not None else "neither"
-        raise InvalidRequest("who is asking", field="user", found=found, expected="a user_id or an embedding")
-    if query.user_id is not None:
-        if not query.user_id:
-            raise InvalidRequest("user_id is empty", field="user_id", hint="Name a user, or send an embedding.")
-        return
-    embedding = query.embedding
-    if embedding is None:  # excluded above; keeps the type checker with us
-        return
+def _check_user(query: Query, catalogue: Catalogue, limits: Limits) -> None:
+    given = {"user_id": query.user_id, "embedding": query.embedding, "history": query.history}
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) != 1:
+        raise InvalidRequest(
+            "who is asking", field="user", found=" and ".join(named) or "nobody",
+            expected="one of user_id, embedding, history",
+        )  # fmt: skip
+    if query.exclude_history and query.history is None:
+        raise InvalidRequest(
+            "exclude_history", field="exclude_history", found=f"with {named[0]}", expected="only with a history",
+            hint="Name the items in exclude_item_ids.",
+        )  # fmt: skip
+    if query.history is not None:
+        _check_history(query.history, catalogue, limits)
+    elif query.embedding is not None:
+        _check_embedding(query.embedding, catalogue.bundle.manifest.dims.embedding)
+    elif not query.user_id:
+        raise InvalidRequest("user_id is empty", field="user_id", hint="Name a user, or send an embedding.")
+
+
+def _check_history(item_ids: tuple[str, ...], catalogue: Catalogue, limits: Limits) -> None:
+    manifest = catalogue.bundle.manifest
+    instead = "Send a user_id or the embedding." if manifest.dims.users else "Send the embedding."
+    if not manifest.history_length:
+        raise InvalidRequest("this bundle has no user tower to read a history", field="history", hint=instead)
+    if not item_ids:
+        raise InvalidRequest(
+            "the history is empty", field="history.item_ids", expected="at least one item id, the newest last",
+            hint=f"For somebody without a history: {instead[0].lower()}{instead[1:]}",
+        )  # fmt: skip
+    if len(item_ids) > limits.max_history:
+        raise InvalidRequest(
+            "the history is too long", field="history.item_ids", found=len(item_ids),
+            expected=f"at most {limits.max_history}",
+            hint=f"The user tower reads {manifest.history_length}: send the newest.",
+        )  # fmt: skip
+    if not any(item_id in catalogue.item_rows for item_id in item_ids):
+        raise InvalidRequest(
+            "nothing in the history is in the catalogue", field="history.item_ids",
+            found=", ".join(repr(item_id[:SHOWN_CHARACTERS]) for item_id in item_ids[:SHOWN_IDS])
+            + (" ..." if len(item_ids) > SHOWN_IDS else ""),
+            expected=f"ids of the {len(catalogue.item_rows)} items", hint=instead,
+        )  # fmt: skip
+
+
+def _check_embedding(embedding: FloatArray, dim: int) -> None:
     if embedding.shape != (dim,):
         raise InvalidRequest(
             "embedding has the wrong length",

@@ -71,17 +71,21 @@ def to_query(request: pb.RecommendRequest) -> Query:
     Raises:
         InvalidRequest: a choice this server does not know, or a key that the rule's action does not take.
     """
-    user_id = embedding = None
+    user_id = embedding = history = None
     match request.WhichOneof("user"):
         case "user_id":
             user_id = request.user_id
             _check_length(user_id, "user_id")
         case "embedding":
             embedding = np.array(request.embedding.values, np.float32)
+        case "history":
+            history = tuple(request.history.item_ids)
     return Query(
         k=request.k,
         user_id=user_id,
         embedding=embedding,
+        history=history,
+        exclude_history=request.exclude_history,
         rules=tuple(to_rule(rule, f"rules[{place}]") for place, rule in enumerate(request.rules)),
         exclude=tuple(request.exclude_item_ids),
         attributes=dict(request.attributes),
@@ -131,6 +135,9 @@ def to_response(answer: Answer, query: Query, catalogue: Catalogue, request_id: 
     if query.baseline and answer.baseline is not None:
         response.baseline.extend(_items(answer.baseline, (), catalogue))
         response.overlap = 0.0 if answer.overlap is None else answer.overlap
+    if answer.history is not None:
+        used, unknown = answer.history
+        response.history.CopyFrom(pb.HistoryUse(used=used, unknown=unknown))
     if answer.eligible is not None:
         response.shortfall.CopyFrom(pb.Shortfall(eligible=answer.eligible, reason=answer.short_reason))
     return response

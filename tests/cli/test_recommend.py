@@ -97,7 +97,16 @@ def test_refusals_are_one_sentence(tiller: Tiller, address: str) -> None:
     )
     assert refused("--user", "u1", "--promote", "genre:western=2").startswith("tiller: rules[0].strength: found 2.0")
     assert refused("--user", "nobody").startswith("tiller: unknown user: found 'nobody', expected one of 12 users.")
-    assert refused() == "tiller: Missing option '--user'. See: tiller recommend --help\n"
+    assert refused() == "tiller: who is asking: found neither, expected --user or --history.\n"
+    assert refused("--user", "u1", "--history", "i1") == (
+        "tiller: who is asking: found both, expected --user or --history.\n"
+    )
+    assert refused("--user", "u1", "--exclude-history") == (
+        "tiller: --exclude-history: found without --history. Name items with --exclude.\n"
+    )
+    assert refused("--history", "i1,i2") == (
+        "tiller: this bundle has no user tower to read a history. Send a user_id or the embedding.\n"
+    )
     assert refused("--user", "u1", "--attribute", "kids").startswith("tiller: --attribute kids: found no '='")
 
 

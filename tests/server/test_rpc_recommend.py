@@ -148,7 +148,7 @@ SENTENCES: dict[str, tuple[RecommendRequest, str, str, str, str]] = {
     "nobody": (
         RecommendRequest(k=5),
         "INVALID_ARGUMENT", "INVALID_REQUEST", "user",
-        "who is asking: found neither, expected a user_id or an embedding.",
+        "who is asking: found nobody, expected one of user_id, embedding, history.",
     ),
     "empty user": (
         RecommendRequest(user_id="", k=5),

@@ -26,13 +26,13 @@ REFUSALS: dict[str, tuple[Query, type[SteeringError], str, str]] = {
         Query(k=10),
         InvalidRequest,
         "user",
-        "who is asking: found neither, expected a user_id or an embedding.",
+        "who is asking: found nobody, expected one of user_id, embedding, history.",
     ),
     "two users": (
         replace(GOOD, embedding=np.ones(16, np.float32)),
         InvalidRequest,
         "user",
-        "who is asking: found both, expected a user_id or an embedding.",
+        "who is asking: found user_id and embedding, expected one of user_id, embedding, history.",
     ),
     "empty user": (
         replace(GOOD, user_id=""),

@@ -24,7 +24,7 @@ RULE_STATUS_SHADOW: RuleStatus
 RULE_STATUS_UNKNOWN_CONCEPT: RuleStatus
 
 class RecommendRequest(_message.Message):
-    __slots__ = ("user_id", "embedding", "k", "rules", "exclude_item_ids", "attributes", "ignore_policies", "explain", "include_baseline", "request_id")
+    __slots__ = ("user_id", "embedding", "history", "k", "rules", "exclude_item_ids", "attributes", "ignore_policies", "explain", "include_baseline", "request_id", "exclude_history")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +34,7 @@ class RecommendRequest(_message.Message):
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     EMBEDDING_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
     K_FIELD_NUMBER: _ClassVar[int]
     RULES_FIELD_NUMBER: _ClassVar[int]
     EXCLUDE_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
@@ -42,8 +43,10 @@ class RecommendRequest(_message.Message):
     EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_BASELINE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_HISTORY_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     embedding: Embedding
+    history: History
     k: int
     rules: _containers.RepeatedCompositeFieldContainer[_rules_pb2.Rule]
     exclude_item_ids: _containers.RepeatedScalarFieldContainer[str]
@@ -52,7 +55,8 @@ class RecommendRequest(_message.Message):
     explain: bool
     include_baseline: bool
     request_id: str
-    def __init__(self, user_id: _Optional[str] = ..., embedding: _Optional[_Union[Embedding, _Mapping]] = ..., k: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[_rules_pb2.Rule, _Mapping]]] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., attributes: _Optional[_Mapping[str, str]] = ..., ignore_policies: _Optional[bool] = ..., explain: _Optional[bool] = ..., include_baseline: _Optional[bool] = ..., request_id: _Optional[str] = ...) -> None: ...
+    exclude_history: bool
+    def __init__(self, user_id: _Optional[str] = ..., embedding: _Optional[_Union[Embedding, _Mapping]] = ..., history: _Optional[_Union[History, _Mapping]] = ..., k: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[_rules_pb2.Rule, _Mapping]]] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., attributes: _Optional[_Mapping[str, str]] = ..., ignore_policies: _Optional[bool] = ..., explain: _Optional[bool] = ..., include_baseline: _Optional[bool] = ..., request_id: _Optional[str] = ..., exclude_history: _Optional[bool] = ...) -> None: ...
 
 class Embedding(_message.Message):
     __slots__ = ("values",)
@@ -60,8 +64,14 @@ class Embedding(_message.Message):
     values: _containers.RepeatedScalarFieldContainer[float]
     def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
 
+class History(_message.Message):
+    __slots__ = ("item_ids",)
+    ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    item_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, item_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class RecommendResponse(_message.Message):
-    __slots__ = ("request_id", "items", "baseline", "rules", "shortfall", "bundle_id", "policy_revision", "overlap", "unknown_excluded")
+    __slots__ = ("request_id", "items", "baseline", "rules", "shortfall", "bundle_id", "policy_revision", "overlap", "unknown_excluded", "history")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     BASELINE_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +81,7 @@ class RecommendResponse(_message.Message):
     POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
     OVERLAP_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN_EXCLUDED_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     items: _containers.RepeatedCompositeFieldContainer[ScoredItem]
     baseline: _containers.RepeatedCompositeFieldContainer[ScoredItem]
@@ -80,7 +91,16 @@ class RecommendResponse(_message.Message):
     policy_revision: str
     overlap: float
     unknown_excluded: int
-    def __init__(self, request_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[ScoredItem, _Mapping]]] = ..., baseline: _Optional[_Iterable[_Union[ScoredItem, _Mapping]]] = ..., rules: _Optional[_Iterable[_Union[RuleOutcome, _Mapping]]] = ..., shortfall: _Optional[_Union[Shortfall, _Mapping]] = ..., bundle_id: _Optional[str] = ..., policy_revision: _Optional[str] = ..., overlap: _Optional[float] = ..., unknown_excluded: _Optional[int] = ...) -> None: ...
+    history: HistoryUse
+    def __init__(self, request_id: _Optional[str] = ..., items: _Optional[_Iterable[_Union[ScoredItem, _Mapping]]] = ..., baseline: _Optional[_Iterable[_Union[ScoredItem, _Mapping]]] = ..., rules: _Optional[_Iterable[_Union[RuleOutcome, _Mapping]]] = ..., shortfall: _Optional[_Union[Shortfall, _Mapping]] = ..., bundle_id: _Optional[str] = ..., policy_revision: _Optional[str] = ..., overlap: _Optional[float] = ..., unknown_excluded: _Optional[int] = ..., history: _Optional[_Union[HistoryUse, _Mapping]] = ...) -> None: ...
+
+class HistoryUse(_message.Message):
+    __slots__ = ("used", "unknown")
+    USED_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    used: int
+    unknown: int
+    def __init__(self, used: _Optional[int] = ..., unknown: _Optional[int] = ...) -> None: ...
 
 class ScoredItem(_message.Message):
     __slots__ = ("item_id", "score", "title", "explanation")
