@@ -11,10 +11,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import faiss
 import grpc
@@ -23,14 +24,17 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from structlog.typing import FilteringBoundLogger
 
-from bundle import LATENT_FAMILY, load_bundle
+from bundle import load_bundle
 from bundle.errors import TillerError
 from protos.steering.v1.concepts_pb2_grpc import add_ConceptServiceServicer_to_server
 from protos.steering.v1.recommend_pb2_grpc import add_RecommendServiceServicer_to_server
 from server import health
+from server.announce import PolicyNews, warn
 from server.arguments import read_settings
+from server.decisions import DecisionLog
 from server.logs import make_logger, unbuffered
-from server.policy import PolicySet, check_attributes, check_concepts, load_policies
+from server.policy import PolicySet, load_policies
+from server.reload import Result, Served, watch
 from server.rpc import Calls, ConceptService, RecommendService, concepts, recommend
 from server.settings import Settings
 from server.steer import Engine
@@ -51,6 +55,13 @@ class Addresses:
     bundle_id: str
     policy_revision: str
     pid: int
+
+
+class Running(NamedTuple):
+    """A server that runs: where it listens, and what it serves."""
+
+    addresses: Addresses
+    served: Served
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,58 +90,105 @@ def open_engine(settings: Settings, log: FilteringBoundLogger) -> Engine:
     bundle = load_bundle(settings.bundle)
     policies = load_policies(settings.policies)
     engine = Engine.open(bundle, policies if settings.policies is not None else None, settings.limits)
-    _warn(policies, engine, log)
+    warn(engine, log)
     engine.warm()
     return engine
 
 
 @asynccontextmanager
-async def running(settings: Settings, log: FilteringBoundLogger) -> AsyncIterator[Addresses]:
+async def running(settings: Settings, log: FilteringBoundLogger) -> AsyncIterator[Running]:
     """A whole server, in this event loop, from loaded and warm to drained.
 
     Raises:
-        TillerError: the bundle, the policies or a port is refused.
+        TillerError: the bundle, the policies, a port or the decision log is refused.
     """
     began = time.perf_counter()
     telemetry = Telemetry()
     engine = open_engine(settings, log)
     telemetry.serving(engine.catalogue.bundle.manifest, engine.policies or PolicySet())
-    calls = Calls(telemetry, log)
-    served = (recommend.NAME, concepts.NAME)
-    state = health.Health(served)
-    concept_service = ConceptService(lambda: engine, calls)
-    server = grpc.aio.server(options=_options(settings))
-    add_RecommendServiceServicer_to_server(RecommendService(lambda: engine, calls, settings.share_sample), server)
-    add_ConceptServiceServicer_to_server(concept_service, server)
-    health_pb2_grpc.add_HealthServicer_to_server(state, server)
-    reflection.enable_server_reflection((*served, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-    port = _bind(server, settings)
-    with MetricsServer(telemetry, settings.metrics_host or settings.host, settings.metrics_port) as metrics:
-        addresses = Addresses(
-            grpc=_join(settings.host, port),
-            metrics=f"http://{_join(settings.metrics_host or settings.host, metrics.port)}/metrics",
-            bundle_id=engine.bundle_id,
-            policy_revision=engine.policy_revision,
-            pid=os.getpid(),
+    news = PolicyNews(telemetry, log)
+    served = Served(engine, settings.policies, news)
+    with (
+        closing(served),
+        _decisions(settings, telemetry) as decisions,
+        MetricsServer(telemetry, settings.metrics_host or settings.host, settings.metrics_port) as metrics,
+    ):
+        calls = Calls(telemetry, log, decisions)
+        state = health.Health((recommend.NAME, concepts.NAME))
+        with closing(ConceptService(served.current, calls)) as concept_service:
+            server = grpc.aio.server(options=_options(settings))
+            recommender = RecommendService(served.current, calls, settings.share_sample)
+            add_RecommendServiceServicer_to_server(recommender, server)
+            add_ConceptServiceServicer_to_server(concept_service, server)
+            health_pb2_grpc.add_HealthServicer_to_server(state, server)
+            _reflect(server, recommend.NAME, concepts.NAME, health.SERVICE_NAME)
+            port = _bind(server, settings.host, settings.port, "--port")
+            addresses = Addresses(
+                grpc=_join(settings.host, port),
+                metrics=f"http://{_join(settings.metrics_host or settings.host, metrics.port)}/metrics",
+                bundle_id=engine.bundle_id,
+                policy_revision=engine.policy_revision,
+                pid=os.getpid(),
+            )
+            await server.start()
+            async with _watching(served, settings, news):
+                try:
+                    await state.serving()
+                    seconds = round(time.perf_counter() - began, 3)
+                    log.info("serving", **asdict(addresses), seconds_to_start=seconds)
+                    yield Running(addresses, served)
+                finally:
+                    log.info("draining", seconds=settings.drain_seconds)
+                    await state.drain()
+                    left = await _settled(calls, settings.drain_seconds)
+                    await server.stop(left)
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def _watching(served: Served, settings: Settings, news: PolicyNews) -> AsyncIterator[None]:
+    """Reload the policies when their folder changes, while the block lasts."""
+    if settings.policies is None or not settings.policy_poll_seconds:
+        yield
+        return
+    task = asyncio.create_task(watch(served, settings.policies, settings.policy_poll_seconds, news))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@contextmanager
+def _decisions(settings: Settings, telemetry: Telemetry) -> Iterator[DecisionLog | None]:
+    """The decision log, flushed at the end of the block; None where none is wanted."""
+    if settings.decision_log is None:
+        yield None
+        return
+    try:
+        log = DecisionLog(
+            settings.decision_log, settings.decision_sample, settings.decision_log_mib << 20, telemetry.decided
         )
-        await server.start()
-        try:
-            await state.serving()
-            log.info("serving", **asdict(addresses), seconds_to_start=round(time.perf_counter() - began, 3))
-            yield addresses
-        finally:
-            log.info("draining", seconds=settings.drain_seconds)
-            await state.drain()
-            left = await _settled(calls, settings.drain_seconds)
-            await server.stop(left)
-            concept_service.close()
-            log.info("stopped")
+    except OSError as error:
+        raise TillerError(
+            f"cannot write the decision log {settings.decision_log}", found=error.strerror,
+            hint="Make its folder, or name another file: --decision-log PATH.",
+        ) from error  # fmt: skip
+    with closing(log):
+        yield log
 
 
 async def _serve(settings: Settings, log: FilteringBoundLogger) -> None:
-    async with running(settings, log) as addresses:
+    async with running(settings, log) as (addresses, served):
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+        reloads: set[asyncio.Task[Result]] = set()
+
+        def ask_to_reload() -> None:
+            task = asyncio.create_task(served.reload("signal"))
+            reloads.add(task)  # a task that nobody holds may vanish
+            task.add_done_callback(reloads.discard)
 
         def ask_to_stop() -> None:
             stop.set()
@@ -139,6 +197,7 @@ async def _serve(settings: Settings, log: FilteringBoundLogger) -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ask_to_stop)
+        loop.add_signal_handler(signal.SIGHUP, ask_to_reload)
         try:
             if settings.port_file is not None:
                 _write_atomically(settings.port_file, json.dumps(asdict(addresses)) + "\n")
@@ -170,26 +229,23 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
     ]
 
 
-def _bind(server: grpc.aio.Server, settings: Settings) -> int:
-    address = _join(settings.host, settings.port)
+def _reflect(server: grpc.aio.Server, *services: str) -> None:
+    reflection.enable_server_reflection((*services, reflection.SERVICE_NAME), server)
+
+
+def _bind(server: grpc.aio.Server, host: str, port: int, flag: str) -> int:
+    address = _join(host, port)
     try:
         return server.add_insecure_port(address)
     except RuntimeError as error:
         raise TillerError(
-            f"cannot listen on {address}", hint="Is another server running? Choose another --port, or 0 for a free one."
+            f"cannot listen on {address}",
+            hint=f"Is another server running? Choose another {flag}, or 0 for a free one.",
         ) from error
 
 
 def _join(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _warn(policies: PolicySet, engine: Engine, log: FilteringBoundLogger) -> None:
-    catalogue = engine.catalogue
-    offered = {concept.id for concept in catalogue.named}
-    offered.update(f"{LATENT_FAMILY}:{latent}" for latent in range(catalogue.latents))
-    for warning in (*check_concepts(policies, offered), *check_attributes(policies)):
-        log.warning("policy", file=warning.file, line=warning.line, policy=warning.policy, message=str(warning))
 
 
 def _write_atomically(path: Path, text: str) -> None:

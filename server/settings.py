@@ -31,10 +31,25 @@ class Settings(BaseSettings, Limits):
 
     bundle: Path = Field(description="folder of the bundle to serve; its checksums are proved at start")
     policies: Path | None = Field(default=None, description="folder of policy files; left out: no policies")
+    policy_poll_seconds: float = Field(
+        default=5.0, ge=0, le=3600,
+        description="how often the policy folder is looked at, besides watching it; 0: read again only when told to",
+    )  # fmt: skip
     host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on; 0.0.0.0 for every one")
     port: int = Field(default=50051, ge=0, le=65535, description="gRPC port; 0 takes a free one")
     metrics_host: str | None = Field(default=None, description="address of /metrics; left out: the same as --host")
     metrics_port: int = Field(default=9464, ge=0, le=65535, description="port of /metrics; 0 takes a free one")
+    admin_port: int | None = Field(
+        default=None, ge=0, le=65535, description="port of the admin service; 0 takes a free one; left out: none"
+    )
+    admin_host: str = Field(default="127.0.0.1", min_length=1, description="address of the admin service")
+    decision_log: Path | None = Field(
+        default=None, description="file of the decision log, JSON lines; left out: no decisions are written"
+    )
+    decision_sample: float = Field(default=0.01, ge=0, le=1, description="part of the answers that are logged")
+    decision_log_mib: int = Field(
+        default=64, ge=1, le=1 << 20, description="size in MiB at which the decision log is rotated; five are kept"
+    )
     port_file: Path | None = Field(default=None, description="write the bound addresses here as JSON, once serving")
     reuse_port: bool = Field(default=False, description="let several server processes share the port (SO_REUSEPORT)")
     max_message_bytes: int = Field(

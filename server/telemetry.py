@@ -80,23 +80,63 @@ class Telemetry:
             "tiller_policies_loaded_timestamp_seconds", "When the policies were loaded.", registry=registry
         )
         self._policies = Gauge("tiller_policies", "Policies loaded, by mode.", ("mode",), registry=registry)
+        self._reloads = Counter(
+            "tiller_policy_reloads_total", "Policy revisions brought into force or refused since the start.",
+            ("result",), registry=registry,
+        )  # fmt: skip
+        self._stale = Gauge(
+            "tiller_policies_stale", "1 while the policy folder is refused and an earlier revision serves.",
+            registry=registry,
+        )  # fmt: skip
+        self._checked = Gauge(
+            "tiller_policies_checked_timestamp_seconds", "When the policy folder was last looked at.",
+            registry=registry,
+        )  # fmt: skip
+        self._decisions = Counter(
+            "tiller_decisions_total", "Sampled answers written to the decision log, or dropped.", ("result",),
+            registry=registry,
+        )  # fmt: skip
+        for result in ("loaded", "refused"):
+            self._reloads.labels(result)
+        self._decided = {result: self._decisions.labels(result) for result in ("written", "dropped")}
 
     def serving(self, manifest: Manifest, policies: PolicySet) -> None:
         """A bundle and its policies are loaded, now."""
-        now = time.time()
         self._bundle.clear()
         self._bundle.labels(manifest.bundle_id, manifest.name, __version__).set(1)
-        self._bundle_loaded.set(now)
+        self._bundle_loaded.set(now := time.time())
         self._items.set(manifest.dims.items)
         self._concepts.set(manifest.dims.concepts)
+        self._in_force(policies, now)
+
+    def _in_force(self, policies: PolicySet, now: float) -> None:
         self._policy.clear()
         self._policy.labels(policies.revision).set(1)
         self._policies_loaded.set(now)
+        self._checked.set(now)
         for mode in ("enforce", "shadow", "disabled"):
             self._policies.labels(mode).set(0)
         for policy in policies.policies:
             mode = "disabled" if not policy.enabled else "shadow" if policy.shadow else "enforce"
             self._policies.labels(mode).inc()
+
+    def policies_loaded(self, policies: PolicySet) -> None:
+        """Another revision of the policies is in force, now."""
+        self._reloads.labels("loaded").inc()
+        self._in_force(policies, time.time())
+
+    def policies_refused(self) -> None:
+        """What lies in the policy folder is refused."""
+        self._reloads.labels("refused").inc()
+
+    def policies_checked(self, *, stale: bool) -> None:
+        """The policy folder was looked at, now."""
+        self._checked.set_to_current_time()
+        self._stale.set(int(stale))
+
+    def decided(self, result: str) -> None:
+        """A sampled answer was "written" to the decision log, or "dropped"; called from any thread."""
+        self._decided[result].inc()
 
     def started(self, method: str) -> None:  # noqa: ARG002 - in flight is one number
         """A call came in."""

@@ -75,7 +75,7 @@ def live(bundle: Path, **settings: Any) -> Iterator[Live]:
 
     async def serve() -> None:
         stop = asyncio.Event()
-        async with running(given, make_logger(log, given.log_level)) as addresses:
+        async with running(given, make_logger(log, given.log_level)) as (addresses, _):
             started.put(Live(addresses, given, log, asyncio.get_running_loop(), stop))
             await stop.wait()
 

@@ -1,10 +1,11 @@
 """Policies: files that a person writes and reviews, compiled once into plain data that a request can match.
 
     document   YAML text -> plain data with lines
-    schema     what a file may say
+    schema     what a file may say; conditions: what its ``when`` may say
     diagnose   refusals as sentences, with the nearest valid key
+    windows    time windows, rollout: a stable part of the users
     policies   Policy, PolicySet.matching
-    load       folder -> PolicySet
+    load       files, or a folder of them -> PolicySet
     resolve    the conflict rule: rules in any order -> Plan
     check      warnings about a valid file: concepts a bundle lacks, attributes that look misspelt
 
@@ -13,7 +14,7 @@ Knows neither gRPC nor Prometheus nor logs.
 
 from server.errors import PolicyError, Problem
 from server.policy.check import PolicyWarning, check_attributes, check_concepts
-from server.policy.load import load_policies, revision_of
+from server.policy.load import compile_files, load_policies, read_folder, revision_of
 from server.policy.policies import NO_FOLDER, Policy, PolicySet
 from server.policy.resolve import resolve
 from server.policy.schema import PolicyEntry, PolicyFile, RuleEntry
@@ -30,7 +31,9 @@ __all__ = [
     "RuleEntry",
     "check_attributes",
     "check_concepts",
+    "compile_files",
     "load_policies",
+    "read_folder",
     "resolve",
     "revision_of",
 ]

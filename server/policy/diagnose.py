@@ -119,7 +119,8 @@ def _value(data: Any, loc: Loc, default: object) -> object:
 
 
 def _keys(loc: Loc, form: Form[Any]) -> tuple[str, str | None]:
-    level = next((form.levels[part] for part in reversed(loc[:-1]) if part in form.levels), form.root)
+    names = [part for part in loc[:-1] if isinstance(part, str)]
+    level = next((form.levels[name] for name in reversed(names) if name in form.levels), form.root)
     known = tuple(info.alias or name for name, info in level.model_fields.items())
     near = nearest(str(loc[-1]), known)
     hint = f"Did you mean {near[0]!r}?" if near else None

@@ -1,4 +1,4 @@
-"""A folder of policy files -> PolicySet, or one PolicyError that lists every fault of every file.
+"""Policy files, from a folder or as they are -> PolicySet, or one PolicyError that lists every fault of every file.
 
 All files are read before the first is parsed, each up to a bound; hidden files (a Kubernetes mount keeps its own
 ``..data`` there) and subfolders are not looked at; links are followed.
@@ -7,6 +7,7 @@ All files are read before the first is parsed, each up to a bound; hidden files 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from server.errors import PolicyError, Problem
@@ -38,7 +39,22 @@ def load_policies(folder: Path | None) -> PolicySet:
     """
     if folder is None:
         return PolicySet()
-    contents, problems = _read(folder)
+    contents, problems = read_folder(folder)
+    return compile_files(contents, str(folder), problems)
+
+
+def compile_files(contents: Mapping[str, bytes], origin: str, problems: Iterable[Problem] = ()) -> PolicySet:
+    """Check and compile files that are read already.
+
+    Args:
+        contents: file name -> content; the names' order is the order of what is told about them.
+        origin: where they come from, for people.
+        problems: what was wrong with other files.
+
+    Raises:
+        PolicyError: a file is refused, or there were problems.
+    """
+    problems = list(problems)
     policies: list[Policy] = []
     names: dict[str, tuple[str, int, int]] = {}
     for file, content in contents.items():
@@ -53,11 +69,11 @@ def load_policies(folder: Path | None) -> PolicySet:
         most = f"at most {MAX_POLICIES} over all files"
         problems.append(Problem("all files", 0, "policies", "too many", str(len(names)), most))
     if problems:
-        raise PolicyError(str(folder), problems=tuple(problems))
-    return PolicySet(tuple(policies), revision_of(contents), str(folder))
+        raise PolicyError(origin, problems=tuple(problems))
+    return PolicySet(tuple(policies), revision_of(contents), origin)
 
 
-def revision_of(contents: dict[str, bytes]) -> str:
+def revision_of(contents: Mapping[str, bytes]) -> str:
     """First 12 hex digits of sha256 over (length, name, length, content) of every file by name.
 
     A folder without policy files has "e3b0c44298fc", the digest of nothing.
@@ -69,7 +85,12 @@ def revision_of(contents: dict[str, bytes]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _read(folder: Path) -> tuple[dict[str, bytes], list[Problem]]:
+def read_folder(folder: Path) -> tuple[dict[str, bytes], list[Problem]]:
+    """The policy files of a folder, name -> content, by name; and what cannot be read.
+
+    Raises:
+        PolicyError: the folder is not there, or has too many files.
+    """
     try:
         found = sorted(folder.iterdir(), key=lambda entry: entry.name)
     except OSError as error:

@@ -15,7 +15,7 @@ from grpc.aio import ServicerContext
 
 from server.errors import InvalidRequest, SteeringError
 from server.rpc.errors import code_of, status_of
-from server.types import Answer
+from server.types import Answer, Query
 
 REQUEST_ID_HEADER = "x-request-id"
 LONGEST_ID = 128
@@ -37,12 +37,25 @@ class Observer(Protocol):
         """What Recommend answered; with the baseline where the answer has one."""
 
 
+class Decisions(Protocol):
+    """Where sampled answers are written down; server.decisions has one."""
+
+    def wanted(self) -> bool:
+        """Whether the next answer is in the sample."""
+
+    def record(self, query: Query, answer: Answer, request_id: str) -> None:
+        """Write an answer down; never waits."""
+
+
 class Calls:
     """What every service reports its calls to; knows whether any are under way."""
 
-    def __init__(self, observer: Observer, log: structlog.typing.FilteringBoundLogger) -> None:
+    def __init__(
+        self, observer: Observer, log: structlog.typing.FilteringBoundLogger, decisions: Decisions | None = None
+    ) -> None:
         self.observer = observer
         self.log = log
+        self.decisions = decisions
         self._under_way = 0
         self._last = time.perf_counter()
 

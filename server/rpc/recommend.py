@@ -42,18 +42,23 @@ class RecommendService(RecommendServiceServicer):
         engine = self._current()
         query = to_query(request)
         decoded = time.perf_counter()
-        answer = engine.recommend(self._sampled(query, engine))
+        decisions = self._calls.decisions
+        logged = decisions is not None and decisions.wanted()
+        answer = engine.recommend(self._sampled(query, engine, surely=logged))
         answered = time.perf_counter()
         response = to_response(answer, query, engine.catalogue, request_id)
         edge = {"decode": decoded - started, "encode": time.perf_counter() - answered}
-        self._calls.observer.answered(_timed(answer, edge))
+        timed = _timed(answer, edge)
+        self._calls.observer.answered(timed)
+        if decisions is not None and logged:
+            decisions.record(query, timed, request_id)
         return response
 
-    def _sampled(self, query: Query, engine: Engine) -> Query:
+    def _sampled(self, query: Query, engine: Engine, *, surely: bool = False) -> Query:
         """The query, with the baseline where this call is in the sample and something could steer it."""
-        if query.baseline or not (query.rules or (query.use_policies and engine.policies is not None)):
+        if query.baseline or not (query.rules or engine.policies is not None):
             return query
-        if self._share_sample >= 1 or random.random() < self._share_sample:
+        if surely or self._share_sample >= 1 or random.random() < self._share_sample:
             return replace(query, baseline=True)
         return query
 
