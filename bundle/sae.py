@@ -1,6 +1,6 @@
 """The sparse autoencoder as arrays: the numpy reference that torch and ONNX Runtime are compared with.
 
-For one tower, with ``s = |x|`` when the SAE reads unit-norm rows and ``s = 1`` otherwise:
+For one tower, with ``s = |x|^norm_power`` when the SAE normalises and ``s = 1`` otherwise:
 
     code      z  = activation((x / s - input_bias) @ w_enc + b_enc)            [B, L], z >= 0
     decoded   x^ = s * (z @ w_dec + output_bias)                               [B, D]
@@ -98,13 +98,20 @@ class TowerWeights:
 
 @dataclass(frozen=True, slots=True)
 class SaeWeights:
-    """Both towers. ``normalise``: rows are read at unit norm and written back at their own norm."""
+    """Both towers. ``normalise``: rows are divided by ``|x|^norm_power`` when read, and multiplied when written.
+
+    With power 1 rows are read at unit norm. Below it, long rows stay longer: a recommender's rarely seen items have
+    short and noisy vectors, and at unit norm their noise would count as much as what is known (docs/decisions/008).
+    """
 
     user: TowerWeights
     item: TowerWeights
     normalise: bool
+    norm_power: float = 1.0
 
     def __post_init__(self) -> None:
+        if not 0 < self.norm_power <= 1:
+            raise BundleCorrupt("SAE norm_power", found=self.norm_power, expected="above 0, at most 1")
         if self.user.w_enc.shape != self.item.w_enc.shape:
             raise BundleCorrupt(
                 "SAE towers", found=f"user {self.user.w_enc.shape}, item {self.item.w_enc.shape}", expected="one shape"
@@ -125,10 +132,12 @@ class SaeWeights:
         return self.user if side == "user" else self.item
 
     def scale(self, x: FloatArray) -> FloatArray:
-        """Input scale of each row, [B, 1]: its norm if the SAE normalises (1 for a zero row), else 1."""
+        """Input scale of each row, [B, 1]: ``|x|^norm_power`` if the SAE normalises (1 for a zero row), else 1."""
         if not self.normalise:
             return np.ones((len(x), 1), np.float32)
         norm = np.linalg.norm(x, axis=1, keepdims=True)
+        if self.norm_power != 1:
+            norm = norm**self.norm_power
         return np.where(norm > 0, norm, 1).astype(np.float32)
 
     def encode(self, x: FloatArray, side: Literal["user", "item"]) -> FloatArray:

@@ -58,10 +58,17 @@ def write_encoder(sae: SaeWeights, path: Path) -> None:
     ]
     if sae.normalise:
         constants += [_constant("zero", np.float32(0)), _constant("one", np.float32(1))]
+        divisor = "norm"
         nodes += [
             helper.make_node("ReduceL2", ["embedding"], ["norm"], axes=[1], keepdims=1),
             helper.make_node("Greater", ["norm", "zero"], ["has_norm"]),
-            helper.make_node("Where", ["has_norm", "norm", "one"], ["scale"]),
+        ]
+        if sae.norm_power != 1:
+            divisor = "norm_to_power"
+            constants.append(_constant("power", np.float32(sae.norm_power)))
+            nodes.append(helper.make_node("Pow", ["norm", "power"], [divisor]))
+        nodes += [
+            helper.make_node("Where", ["has_norm", divisor, "one"], ["scale"]),
             helper.make_node("Div", ["embedding", "scale"], ["unit"]),
         ]
     else:

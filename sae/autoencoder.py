@@ -1,13 +1,14 @@
 """Two towers over one latent space.
 
-For one tower, rows read at their input scale ``s`` (their norm, or 1):
+For one tower, rows read at their input scale ``s`` (a power of their norm, or 1):
 
     pre  = (x / s - input_bias) w_enc + b_enc        [B, L]
     z    = activation(pre)
     x^   = s (z w_dec + output_bias)                 [B, D]
 
 While shared, users and items use the same tower object and ``output_bias`` is ``input_bias``: one SAE in the sense of
-Bricken et al. 2023. ``untie`` gives each side its own copy, with a free output bias, from where both go on.
+Bricken et al. 2023. ``untie`` gives each side its own copy, with a free output bias, from where both go on. With
+``tied`` weights ``w_dec`` is ``w_enc`` transposed and never a parameter of its own.
 """
 
 from __future__ import annotations
@@ -26,13 +27,18 @@ Side = Literal["user", "item"]
 class Tower(nn.Module):
     """Encoder and decoder of one side: ``w_enc`` [D, L], ``b_enc`` [L], ``w_dec`` [L, D], biases [D]."""
 
-    def __init__(self, dim: int, latents: int) -> None:
+    def __init__(self, dim: int, latents: int, *, tied: bool = False) -> None:
         super().__init__()
         self.w_enc = nn.Parameter(torch.zeros(dim, latents))
         self.b_enc = nn.Parameter(torch.zeros(latents))
-        self.w_dec = nn.Parameter(torch.zeros(latents, dim))
+        self.free_decoder = None if tied else nn.Parameter(torch.zeros(latents, dim))
         self.input_bias = nn.Parameter(torch.zeros(dim))
         self.output_bias = self.input_bias
+
+    @property
+    def w_dec(self) -> Tensor:
+        """Decoder [L, D]: a parameter, or the encoder's transpose."""
+        return self.w_enc.T if self.free_decoder is None else self.free_decoder
 
     def pre(self, x: Tensor) -> Tensor:
         """Pre-activations [B, L] of scaled rows [B, D]."""
@@ -43,9 +49,13 @@ class Tower(nn.Module):
         """Scaled reconstructions [B, D] of codes [B, L]."""
         return torch.addmm(self.output_bias, code, self.w_dec)
 
+    def decode_prefix(self, code: Tensor, width: int) -> Tensor:
+        """The same from the first ``width`` latents alone."""
+        return torch.addmm(self.output_bias, code[:, :width], self.w_dec[:width])
+
     def copy(self) -> Tower:
         """A tower of its own with the same numbers; the output bias is free from here."""
-        other = Tower(*self.w_enc.shape)
+        other = Tower(*self.w_enc.shape, tied=self.free_decoder is None)
         with torch.no_grad():
             for name in ("w_enc", "b_enc", "w_dec", "input_bias"):
                 getattr(other, name).copy_(getattr(self, name))
@@ -56,10 +66,10 @@ class Tower(nn.Module):
 class TwoTowerSae(nn.Module):
     """An SAE whose latents mean the same for users and for items."""
 
-    def __init__(self, dim: int, latents: int, activation: ActivationName) -> None:
+    def __init__(self, dim: int, latents: int, activation: ActivationName, *, tied: bool = False) -> None:
         super().__init__()
         self.activation = activation
-        self.user = Tower(dim, latents)
+        self.user = Tower(dim, latents, tied=tied)
         self.item = self.user
 
     @property
@@ -99,15 +109,15 @@ def unit_rows(w_dec: Tensor) -> None:
 
 
 @torch.no_grad()
-def drop_radial_gradient(w_dec: nn.Parameter) -> None:
+def drop_radial_gradient(w_dec: Tensor) -> None:
     """Take from the gradient of unit decoder rows what would only change their norm (Bricken et al. 2023)."""
     if w_dec.grad is not None:
         w_dec.grad.sub_((w_dec.grad * w_dec).sum(1, keepdim=True) * w_dec)
 
 
-def input_scale(x: Tensor, *, normalise: bool) -> Tensor:
-    """Norm of each row [B, 1] (1 for a zero row) when the SAE normalises, else ones; as bundle.SaeWeights.scale."""
+def input_scale(x: Tensor, *, normalise: bool, power: float = 1.0) -> Tensor:
+    """``|x|^power`` of each row [B, 1] (1 for a zero row) when the SAE normalises, else ones; as bundle.SaeWeights."""
     if not normalise:
         return torch.ones(len(x), 1, dtype=x.dtype, device=x.device)
-    norm = x.norm(dim=1, keepdim=True)
+    norm = x.norm(dim=1, keepdim=True) ** power
     return torch.where(norm > 0, norm, torch.ones_like(norm))

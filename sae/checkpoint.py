@@ -24,7 +24,7 @@ from sae.autoencoder import TwoTowerSae
 from sae.config import SaeConfig
 
 FILE = "checkpoint.safetensors"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 ActivationName = Literal["relu", "topk", "batchtopk"]
-Towers = Literal["shared", "untied"]
-PairSampling = Literal["interactions", "uniform", "mixed"]
+Towers = Literal["shared", "untied", "separate"]
+PairSampling = Literal["interactions", "uniform", "mixed", "shown"]
+Schedule = Literal["one_cycle", "constant"]
+Units = Literal["relative", "raw"]
 
 
 class _Frozen(BaseModel):
@@ -19,7 +22,8 @@ class StageConfig(_Frozen):
     """One stage: how long, how fast, and the weight of every term of its loss (0 switches a term off)."""
 
     steps: int = Field(ge=1, description="optimiser steps")
-    learning_rate: float = Field(gt=0, description="peak of the one-cycle schedule")
+    learning_rate: float = Field(gt=0, description="peak of the one-cycle schedule, or the constant rate")
+    schedule: Schedule = Field(default="one_cycle", description="one_cycle | constant")
     item_encoder_rate: float = Field(
         default=1.0, ge=0, description="factor on the learning rate of the item encoder, once the towers are untied"
     )
@@ -31,8 +35,19 @@ class StageConfig(_Frozen):
         ge=0,
         description="weight of the mean square score error over pairs, in units of the score variance",
     )
+    prediction_block: float = Field(
+        default=0.0, ge=0, description="weight of the same over the whole block of users and items"
+    )
+    prediction_cross_entropy: float = Field(
+        default=0.0, ge=0, description="weight of the cross-entropy between the pairs' sigmoid scores"
+    )
     prediction_listwise: float = Field(
         default=0.0, ge=0, description="weight of the symmetric KL between the block's softmax lists"
+    )
+    prediction_plackett_luce: float = Field(
+        default=0.0,
+        ge=0,
+        description="weight of the Plackett-Luce likelihood of the block's top of the list, discounted by rank",
     )
     l1: float = Field(default=0.0, ge=0, description="weight of the mean L1 norm of the codes")
     kl_sparsity: float = Field(default=0.0, ge=0, description="weight of KL(kl_target || mean squashed activation)")
@@ -42,24 +57,48 @@ class StageConfig(_Frozen):
 
     @model_validator(mode="after")
     def _learns(self) -> Self:
-        if not (self.reconstruction or self.prediction_mse or self.prediction_listwise):
-            raise ValueError("a stage needs reconstruction, prediction_mse or prediction_listwise above 0")
+        if not (self.reconstruction or self.predicts):
+            raise ValueError("a stage needs reconstruction or one of the prediction terms above 0")
         return self
+
+    @property
+    def predicts(self) -> bool:
+        """One of the terms that ask the frozen scorer is on."""
+        return self.by_pairs or self.by_block
+
+    @property
+    def by_pairs(self) -> bool:
+        """A term over pairs of a user and an item is on."""
+        return bool(self.prediction_mse or self.prediction_cross_entropy)
+
+    @property
+    def by_block(self) -> bool:
+        """A term over the block of users and items is on."""
+        return bool(self.prediction_block or self.prediction_listwise or self.prediction_plackett_luce)
 
 
 class SaeConfig(_Frozen):
     """A training run: architecture, sampling, one or two stages.
 
-    ``towers = "shared"``: one SAE reads users and items, stage 1 only. ``"untied"``: from stage 1's weights each tower
-    goes on alone in stage 2, so that latents keep their meaning on both sides (docs/decisions/003).
+    ``towers = "shared"``: one SAE reads users and items, in one stage or two. ``"untied"``: from stage 1's weights each
+    tower goes on alone in stage 2, so that latents keep their meaning on both sides (docs/decisions/003).
+    ``"separate"``: a tower each from the first step, from one initialisation; nothing then keeps a latent's meaning.
+    What every field does, and the published forms by name: docs/sae.md.
     """
 
     latents: int = Field(ge=2, description="width L")
     activation: ActivationName = Field(
         default="topk", description="relu | topk | batchtopk (a threshold once exported)"
     )
-    towers: Towers = Field(default="untied", description="shared | untied (two stages)")
-    normalise: bool = Field(default=True, description="read rows at unit norm, write them back at their own norm")
+    tied: bool = Field(default=False, description="the decoder is the encoder's transpose, for good")
+    matryoshka: tuple[int, ...] = Field(
+        default=(), description="widths of nested prefixes, ascending, each of which must reconstruct by itself"
+    )
+    towers: Towers = Field(default="untied", description="shared | untied (in stage 2) | separate (from the start)")
+    normalise: bool = Field(default=True, description="divide rows by a power of their norm, multiply what is decoded")
+    norm_power: float = Field(
+        default=1.0, gt=0, le=1, description="that power; 1: rows are read at unit norm, below: long rows stay longer"
+    )
     whitening: float = Field(
         default=0.5,
         ge=0,
@@ -67,12 +106,25 @@ class SaeConfig(_Frozen):
         description="0: errors count as they are; 1: relative to the variance of their direction; folded in on export",
     )
     stage1: StageConfig = Field(description="shared weights: fixes what the latents mean")
-    stage2: StageConfig | None = Field(default=None, description="untied towers: fits the recommender's lists")
+    stage2: StageConfig | None = Field(default=None, description="fits the recommender's lists")
     batch_users: int = Field(default=512, ge=1, description="users per step")
     batch_items: int = Field(default=1024, ge=1, description="items per step")
     pair_sampling: PairSampling = Field(
         default="uniform",
-        description="source of a step's users and items: observed interactions, uniform, or half of each",
+        description="source of a step's users and items: interactions (observed pairs), uniform, mixed (half of each), "
+        "or shown (uniform, but half of the items as often as they are in users' top lists)",
+    )
+    top_items: int = Field(
+        default=50, ge=1, description="length of the lists that shown counts and prediction_plackett_luce looks at"
+    )
+    hide_interactions: bool = Field(
+        default=False, description="leave a user's observed items out of the list-wise terms, as they are never shown"
+    )
+    block_users: int | None = Field(default=None, ge=1, description="users of a step in the block terms; null: all")
+    block_items: int | None = Field(default=None, ge=1, description="items of a step in the block terms; null: all")
+    units: Units = Field(
+        default="relative",
+        description="relative: errors as shares of variance; raw: as the papers write them, means of squares",
     )
     temperature: float = Field(
         default=0.35, gt=0, description="of the list-wise softmax, in standard deviations of a user's scores"
@@ -80,7 +132,8 @@ class SaeConfig(_Frozen):
     renormalise_items: bool = Field(
         default=False, description="in the prediction terms, bring reconstructed items to their original norm"
     )
-    kl_target: float = Field(default=0.02, gt=0, lt=1, description="wanted mean squashed activation of a latent")
+    kl_target: float = Field(default=0.02, gt=0, lt=1, description="wanted mean activation of a latent")
+    kl_squash: bool = Field(default=True, description="squash activations to [0, 1) first; false: clip their mean")
     dead_after: int = Field(
         default=200, ge=1, description="steps without any activation after which a latent counts dead"
     )
@@ -129,8 +182,12 @@ class SaeConfig(_Frozen):
 
     @model_validator(mode="after")
     def _stages_fit(self) -> Self:
-        if (self.towers == "untied") != (self.stage2 is not None):
-            raise ValueError("towers: untied needs a stage2, shared takes none")
+        if self.towers == "untied" and self.stage2 is None:
+            raise ValueError("towers: untied needs a stage2")
+        if self.tied and any(stage is not None and stage.unit_decoder for stage in (self.stage1, self.stage2)):
+            raise ValueError("tied weights cannot be held at unit norm: set unit_decoder to false")
+        if any(below >= above for below, above in pairwise((0, *self.matryoshka, self.latents))):
+            raise ValueError(f"matryoshka must be ascending widths below latents = {self.latents}")
         for stage in (self.stage1, self.stage2):
             if stage is not None and max(stage.k_users, stage.k_items) > self.latents:
                 raise ValueError(f"k_users and k_items must not exceed latents = {self.latents}")

@@ -44,7 +44,8 @@ class Side:
 class TrainingRows:
     """Both towers' rows with what the scorer needs; ``fingerprint`` names exactly this data.
 
-    ``whiten`` [D, D] turns scaled embeddings into rows, ``colour`` turns rows back.
+    ``whiten`` [D, D] turns scaled embeddings into rows, ``colour`` turns rows back. ``one_sided``: a plain row matrix,
+    such as a transformer's token states; it stands in both places and is trained on once.
     """
 
     users: Side
@@ -56,12 +57,13 @@ class TrainingRows:
     bias: Tensor | None
     pairs: tuple[IntArray, IntArray] | None
     fingerprint: str
+    one_sided: bool = False
 
     @classmethod
     def of(
         cls,
         items: FloatArray,
-        users: FloatArray,
+        users: FloatArray | None,
         *,
         item_bias: FloatArray | None,
         metric: Metric,
@@ -70,7 +72,11 @@ class TrainingRows:
         device: torch.device,
     ) -> TrainingRows:
         """Raise TrainingError where the arrays do not fit each other or there is nothing to learn."""
-        _check_vectors("items", items)
+        _check_vectors("items" if users is not None else "rows", items)
+        one_sided = users is None
+        if users is None:
+            _check_one_sided(config, item_bias, pairs)
+            users = items
         _check_vectors("users", users)
         if items.shape[1] != users.shape[1]:
             raise TrainingError(
@@ -84,15 +90,16 @@ class TrainingRows:
                     "item bias", found=f"shape {item_bias.shape}", expected=f"{len(items)} finite numbers"
                 )
         known = None if pairs is None else _check_pairs(pairs, len(users), len(items))
-        if config.pair_sampling != "uniform" and known is None:
+        if known is None and (config.pair_sampling in {"interactions", "mixed"} or config.hide_interactions):
+            asking = "hide_interactions" if config.hide_interactions else f"pair_sampling {config.pair_sampling}"
             raise TrainingError(
-                f"pair_sampling {config.pair_sampling}",
+                asking,
                 found="no interactions",
                 expected="pairs of user and item rows",
-                hint="Pass interactions, or use pair_sampling = uniform.",
+                hint="Pass interactions, or use pair_sampling = uniform and hide_interactions = false.",
             )
         raw = [torch.as_tensor(np.ascontiguousarray(array, np.float32), device=device) for array in (users, items)]
-        scales = [input_scale(x, normalise=config.normalise) for x in raw]
+        scales = [_scale(x, config) for x in raw]
         scaled = [(x / scale).cpu().numpy() for x, scale in zip(raw, scales, strict=True)]
         for name, rows in zip(("users", "items"), scaled, strict=True):
             if np.ptp(rows, axis=0).max() == 0:
@@ -118,9 +125,31 @@ class TrainingRows:
             bias=bias,
             pairs=known,
             fingerprint=_fingerprint(
-                items, users, item_bias, metric, known if config.pair_sampling != "uniform" else None
+                items,
+                users,
+                item_bias,
+                metric,
+                known if config.pair_sampling in {"interactions", "mixed"} or config.hide_interactions else None,
             ),
+            one_sided=one_sided,
         )
+
+
+def _scale(x: Tensor, config: SaeConfig) -> Tensor:
+    """Input scales that bring the median row to unit norm, whatever the power, so that both towers' rows match.
+
+    The constant goes into the exported weights (sae.to_inference).
+    """
+    scale = input_scale(x, normalise=config.normalise, power=config.norm_power)
+    return scale * norm_unit(x, config)
+
+
+def norm_unit(x: Tensor, config: SaeConfig) -> float:
+    """``median |x| ^ (1 - norm_power)``: what input scales are multiplied with in training; 1 at power 1."""
+    if not config.normalise or config.norm_power == 1:
+        return 1.0
+    median = max(float(x.norm(dim=1).median()), 1e-12)
+    return float(median ** (1 - config.norm_power))
 
 
 def whitening(users: FloatArray, items: FloatArray, power: float) -> tuple[FloatArray, FloatArray]:
@@ -146,6 +175,26 @@ def _check_vectors(name: str, array: FloatArray) -> None:
     finite = np.isfinite(array).all(1)
     if not finite.all():
         raise TrainingError(f"{name}: row {int(np.argmin(finite))}", found="NaN or infinity", expected="finite numbers")
+
+
+def _check_one_sided(config: SaeConfig, item_bias: FloatArray | None, pairs: object) -> None:
+    """A row matrix alone has nobody to predict for."""
+    stages = [stage for stage in (config.stage1, config.stage2) if stage is not None]
+    unfit = {
+        "a prediction term": any(stage.predicts for stage in stages),
+        f"towers {config.towers}": config.towers != "shared",
+        "an item bias": item_bias is not None,
+        "interactions": pairs is not None,
+        f"pair_sampling {config.pair_sampling}": config.pair_sampling != "uniform",
+    }
+    found = [name for name, given in unfit.items() if given]
+    if found:
+        raise TrainingError(
+            "rows without users",
+            found=", ".join(found),
+            expected="shared towers and reconstruction alone",
+            hint="Pass users too, or take the preset klenitskiy2025.",
+        )
 
 
 def _check_pairs(pairs: tuple[npt.ArrayLike, npt.ArrayLike], n_users: int, n_items: int) -> tuple[IntArray, IntArray]:

@@ -3,6 +3,8 @@
 A step has ``batch_users`` users and ``batch_items`` items (all of them where there are fewer). ``uniform``: without
 replacement. ``interactions``: from observed pairs, so active users and popular items come as often as they act, and
 pair j = (users[j], items[j]) is an observed one. ``mixed``: the first half from interactions, the rest uniform.
+``shown``: users uniform; half of the items in proportion to how many users' current top lists hold them
+(sae.shown), the rest uniform from the others: a list-wise loss then looks where the lists are made.
 """
 
 from __future__ import annotations
@@ -37,19 +39,21 @@ class Sampler:
         pairs: tuple[IntArray, IntArray] | None,
         kind: PairSampling,
         seed: int,
+        shown: npt.NDArray[np.float64] | None = None,
     ) -> None:
         self.counts = (n_users, n_items)
         self.sizes = (min(batch_users, n_users), min(batch_items, n_items))
         self.pairs = pairs
-        self.observed = {"uniform": 0.0, "mixed": 0.5, "interactions": 1.0}[kind]
+        self.observed = {"uniform": 0.0, "shown": 0.0, "mixed": 0.5, "interactions": 1.0}[kind]
+        self.shown = shown
         self.seed = seed
 
     def draw(self, stage: int, step: int) -> Draw:
         """Rows of one step of one stage."""
         rng = np.random.default_rng([self.seed, stage, step])
         if self.pairs is None or self.observed == 0:
-            users, items = (self._uniform(rng, side, size) for side, size in enumerate(self.sizes))
-            return Draw(users, items)
+            users = self._uniform(rng, 0, self.sizes[0])
+            return Draw(users, self._uniform(rng, 1, self.sizes[1]) if self.shown is None else self._shown(rng))
         taken = [round(self.observed * size) for size in self.sizes]
         rows = rng.integers(0, len(self.pairs[0]), max(taken))
         parts = [
@@ -57,6 +61,15 @@ class Sampler:
             for side, size in enumerate(self.sizes)
         ]
         return Draw(parts[0], parts[1])
+
+    def _shown(self, rng: np.random.Generator) -> IntArray:
+        """Half by weight without replacement, as the largest of ``u^(1/w)`` (Efraimidis & Spirakis 2006), half not."""
+        assert self.shown is not None
+        with np.errstate(divide="ignore"):
+            order = np.argsort(np.log(rng.random(len(self.shown))) / self.shown)[::-1]
+        taken = min(self.sizes[1] // 2, int((self.shown > 0).sum()))
+        rest = rng.choice(order[taken:], self.sizes[1] - taken, replace=False)
+        return np.concatenate([order[:taken], rest]).astype(np.int64)
 
     def _uniform(self, rng: np.random.Generator, side: int, size: int) -> IntArray:
         drawn: IntArray = rng.choice(self.counts[side], size, replace=False)

@@ -2,7 +2,8 @@
 
 Stage 1, shared weights: reconstruction fixes what the latents mean. Stage 2, untied towers: from there each tower goes
 on alone, with its encoder biases frozen, so that the recommender's own lists come out of the reconstructions. Why two:
-docs/decisions/003. Legend: N items, U users, D embedding, L latents.
+docs/decisions/003. Without users it is an SAE of a plain row matrix, such as the token states of a transformer.
+Legend: N items, U users, D embedding, L latents.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from sae.objective import Facts, step_loss
 from sae.rows import FloatArray, TrainingRows
 from sae.sampling import Sampler
 from sae.scorer import FrozenScorer
+from sae.shown import Hidden, shown_weights
 from sae.to_inference import to_inference
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
@@ -50,7 +52,7 @@ class TrainResult:
 
 def train_sae(  # noqa: PLR0917  the first six are the experiment, the rest how it is run
     items: FloatArray,
-    users: FloatArray,
+    users: FloatArray | None,
     item_bias: FloatArray | None,
     metric: Metric,
     pairs: tuple[npt.ArrayLike, npt.ArrayLike] | None,
@@ -62,6 +64,8 @@ def train_sae(  # noqa: PLR0917  the first six are the experiment, the rest how 
     progress: Progress | None = None,
 ) -> TrainResult:
     """Train on ``items`` [N, D], ``users`` [U, D], ``item_bias`` [N] or None; ``pairs`` are user and item rows.
+
+    ``users`` None: ``items`` are rows of any kind, read by one tower that stands on both sides of the result.
 
     ``scorer``: a network that takes the metric's place in the prediction terms (sae.scorer.FrozenScorer).
 
@@ -81,10 +85,16 @@ def train_sae(  # noqa: PLR0917  the first six are the experiment, the rest how 
     started = time.perf_counter()
     before = run.state.seconds
     run.go(lambda: before + time.perf_counter() - started)
-    last = config.stage2 or config.stage1
-    weights = to_inference(run.sae, data, k_users=last.k_users, k_items=last.k_items, normalise=config.normalise)
-    figures = {**measure(weights, users, items), "seconds": run.state.seconds}
+    weights = to_inference(run.sae, data, config)
+    figures = {**measure(weights, items if users is None else users, items), "seconds": run.state.seconds}
     return TrainResult(weights, run.state.history, figures, config)
+
+
+def learning_rate(stage: StageConfig, step: int) -> float:
+    """Of a step of a stage, by its schedule."""
+    if stage.schedule == "constant":
+        return stage.learning_rate
+    return one_cycle(step, stage.steps, stage.learning_rate)
 
 
 def one_cycle(step: int, total: int, peak: float) -> float:
@@ -107,19 +117,28 @@ class _Run:
         progress: Progress | None,
     ) -> None:
         self.data, self.scorer, self.config, self.place, self.progress = data, scorer, config, place, progress
-        self.sae = TwoTowerSae(data.items.rows.shape[1], config.latents, config.activation)
+        self.sae = TwoTowerSae(data.items.rows.shape[1], config.latents, config.activation, tied=config.tied)
         centre = (data.users.centre + data.items.centre).cpu() / 2
         self.sae.initialise(centre, torch.Generator().manual_seed(config.seed))
         self.sae.to(place)
+        if config.towers == "separate":
+            self.sae.untie()
+        sizes = len(data.users.rows), len(data.items.rows)
+        self.hidden = None
+        if config.hide_interactions and data.pairs is not None:
+            self.hidden = Hidden(data.pairs, *sizes, place)
+        shown = None
+        if config.pair_sampling == "shown":
+            shown = shown_weights(data, scorer, config.top_items, self.hidden)
         self.last_active = torch.zeros(config.latents, dtype=torch.int64, device=place)
         self.sampler = Sampler(
-            len(data.users.rows),
-            len(data.items.rows),
-            config.batch_users,
+            *sizes,
+            0 if data.one_sided else config.batch_users,
             config.batch_items,
             pairs=data.pairs,
             kind=config.pair_sampling,
             seed=config.seed,
+            shown=shown,
         )
         self.state = checkpoint.State()
         self.folder: Path | None = None
@@ -135,7 +154,7 @@ class _Run:
         stages = [self.config.stage1, *([self.config.stage2] if self.config.stage2 is not None else [])]
         resume = self.folder is not None and (self.state.stage, self.state.step) != (1, 0)
         for number, stage in enumerate(stages, 1):
-            if number > 1:
+            if number > 1 and self.config.towers == "untied":
                 self.sae.untie()
             if number < self.state.stage:
                 continue
@@ -152,7 +171,7 @@ class _Run:
         state = self.state
         for step in range(state.step, stage.steps):
             for group in optimiser.param_groups:
-                group["lr"] = one_cycle(step, stage.steps, stage.learning_rate) * group["rate"]
+                group["lr"] = learning_rate(stage, step) * group["rate"]
             facts = self._step(stage, optimiser, step)
             state.step = step + 1
             if state.step % self.config.report_every == 0 or state.step == stage.steps:
@@ -176,11 +195,20 @@ class _Run:
         users, items = (torch.as_tensor(rows, device=self.place) for rows in draw)
         dead = step - self.last_active >= self.config.dead_after
         loss, facts = step_loss(
-            self.sae, self.data, self.scorer, self.config, stage, users=users, items=items, dead=dead
+            self.sae,
+            self.data,
+            self.scorer,
+            self.config,
+            stage,
+            users=users,
+            items=items,
+            dead=dead,
+            hidden=self.hidden,
         )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        decoders = {id(t.w_dec): t.w_dec for t in (self.sae.user, self.sae.item)}.values() if stage.unit_decoder else ()
+        towers = {id(tower): tower for tower in (self.sae.user, self.sae.item)}.values()
+        decoders = [tower.w_dec for tower in towers] if stage.unit_decoder else []
         for w_dec in decoders:
             drop_radial_gradient(w_dec)
         optimiser.step()

@@ -54,6 +54,7 @@ def make_world(
     metric: Metric = "dot",
     bias: bool = False,
     normalise: bool = True,
+    norm_power: float = 1.0,
     activation: Activation = Activation("topk", k=4),  # noqa: B008 - frozen
     seed: int = 0,
 ) -> World:
@@ -85,7 +86,7 @@ def make_world(
         output_bias=np.zeros(dim, np.float32),
         activation=activation,
     )
-    sae = SaeWeights(user=tower, item=tower, normalise=normalise)
+    sae = SaeWeights(user=tower, item=tower, normalise=normalise, norm_power=norm_power)
     codes = sae.encode(vectors, "item")
     arrays = _arrays(sae, codes, search_vectors(vectors, None, metric), labels)
     table = pa.table(

@@ -22,6 +22,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "dot with bias": {"bias": True},
     "cosine": {"metric": "cosine"},
     "raw rows, relu": {"normalise": False, "activation": Activation("relu")},
+    "half of the norm": {"norm_power": 0.5},
     "threshold": {"activation": Activation("threshold", threshold=0.25)},
     "no users": {"users": 0},
 }

@@ -38,7 +38,12 @@ def test_while_shared_there_is_one_tower_with_one_bias():
     assert sae.shared
     assert sae.tower("user") is sae.tower("item")
     assert sae.user.output_bias is sae.user.input_bias
-    assert [name for name, _ in sae.named_parameters()] == ["user.w_enc", "user.b_enc", "user.w_dec", "user.input_bias"]
+    assert [name for name, _ in sae.named_parameters()] == [
+        "user.w_enc",
+        "user.b_enc",
+        "user.free_decoder",
+        "user.input_bias",
+    ]
 
 
 def test_untying_changes_no_number_and_frees_every_parameter():
@@ -58,6 +63,27 @@ def test_untying_changes_no_number_and_frees_every_parameter():
     assert len(list(sae.named_parameters())) == 10
 
 
+def test_tied_weights_are_one_parameter_before_and_after_untying():
+    sae = TwoTowerSae(3, 4, "relu", tied=True)
+    sae.initialise(torch.zeros(3), torch.Generator().manual_seed(0))
+    assert [name for name, _ in sae.named_parameters()] == ["user.w_enc", "user.b_enc", "user.input_bias"]
+    sae.untie()
+    for tower in (sae.user, sae.item):
+        with torch.no_grad():
+            tower.w_enc[1, 2] = 7.0
+        assert tower.w_dec[2, 1] == 7.0
+        tower.decode(torch.relu(tower.pre(torch.ones(1, 3)))).sum().backward()
+        # Both uses of the weights teach them.
+        assert tower.w_enc.grad.abs().sum() > 0
+
+
+def test_a_prefix_decodes_from_the_first_latents_alone():
+    tower = small().user
+    code = torch.tensor([[3.0, 2.0, 0.0, 1.0]])
+    assert torch.allclose(tower.decode_prefix(code, 2)[0], 3 * tower.w_dec[0] + 2 * tower.w_dec[1] + tower.output_bias)
+    assert torch.allclose(tower.decode_prefix(code, 4), tower.decode(code))
+
+
 def test_unit_rows():
     rows = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
     unit_rows(rows)
@@ -75,3 +101,4 @@ def test_input_scale():
     x = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
     assert input_scale(x, normalise=True).tolist() == [[5.0], [1.0]]
     assert input_scale(x, normalise=False).tolist() == [[1.0], [1.0]]
+    assert input_scale(x, normalise=True, power=0.5).tolist() == [[pytest.approx(5**0.5)], [1.0]]

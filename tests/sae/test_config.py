@@ -29,15 +29,26 @@ def test_it_is_frozen():
 
 
 def test_stages_follow_the_towers():
-    with pytest.raises(ValidationError, match="untied needs a stage2, shared takes none"):
+    with pytest.raises(ValidationError, match="untied needs a stage2"):
         config(towers="untied")
-    with pytest.raises(ValidationError, match="untied needs a stage2, shared takes none"):
-        config(stage2=STAGE)
-    assert config(towers="untied", stage2=STAGE).stage2.steps == 10
+    for towers in ("untied", "shared", "separate"):
+        assert config(towers=towers, stage2=STAGE).stage2.steps == 10
+
+
+def test_tied_weights_have_no_norm_of_their_own():
+    with pytest.raises(ValidationError, match="tied weights cannot be held at unit norm: set unit_decoder to false"):
+        config(tied=True)
+    assert config(tied=True, stage1={**STAGE, "unit_decoder": False}).tied
+
+
+@pytest.mark.parametrize("widths", [(4, 4), (6, 2), (8,), (0, 4)])
+def test_matryoshka_prefixes_ascend_below_the_width(widths):
+    with pytest.raises(ValidationError, match="matryoshka must be ascending widths below latents = 8"):
+        config(matryoshka=widths)
 
 
 def test_a_stage_has_something_to_learn():
-    with pytest.raises(ValidationError, match="needs reconstruction, prediction_mse or prediction_listwise above 0"):
+    with pytest.raises(ValidationError, match="needs reconstruction or one of the prediction terms above 0"):
         StageConfig(**STAGE, reconstruction=0.0, l1=1.0)
 
 

@@ -57,6 +57,35 @@ def test_interactions_that_are_not_sampled_do_not_change_the_fingerprint():
     assert rows(pairs=([0], [2]), config=sampled).fingerprint != first.fingerprint
 
 
+def test_a_power_of_the_norm_keeps_long_rows_longer():
+    data = rows(config=CONFIG.model_copy(update={"norm_power": 0.5}))
+    # Norms 5, 2, 1: the median row, of norm 2, is read at unit norm, the others at (n / 2) ** .5.
+    assert data.items.rows.norm(dim=1).tolist() == pytest.approx([2.5**0.5, 1.0, 0.5**0.5])
+    assert torch.allclose(data.items.rows * data.items.scale, data.raw_items)
+
+
+def test_a_row_matrix_alone_stands_on_both_sides():
+    data = TrainingRows.of(
+        ITEMS, None, item_bias=None, metric="dot", pairs=None, config=CONFIG, device=torch.device("cpu")
+    )
+    assert data.one_sided
+    assert torch.equal(data.users.rows, data.items.rows)
+    with pytest.raises(TrainingError) as caught:
+        TrainingRows.of(
+            ITEMS,
+            None,
+            item_bias=np.ones(3, np.float32),
+            metric="dot",
+            pairs=None,
+            config=CONFIG.model_copy(update={"towers": "separate"}),
+            device=torch.device("cpu"),
+        )
+    assert str(caught.value) == (
+        "rows without users: found towers separate, an item bias, expected shared towers and reconstruction alone. "
+        "Pass users too, or take the preset klenitskiy2025."
+    )
+
+
 def stretched():
     rng = np.random.default_rng(0)
     return (rng.normal(size=(2, 500, 3)) * np.array([1.0, 0.2, 0.05])).astype(np.float32)
@@ -119,5 +148,6 @@ def test_refusals():
     assert refusal(pairs=([0, 1], [0, 3])) == "pairs: item rows: found 0 to 3, expected 0 to 2."
     assert refusal(config=CONFIG.model_copy(update={"pair_sampling": "mixed"})) == (
         "pair_sampling mixed: found no interactions, expected pairs of user and item rows. "
-        "Pass interactions, or use pair_sampling = uniform."
+        "Pass interactions, or use pair_sampling = uniform and hide_interactions = false."
     )
+    assert refusal(config=CONFIG.model_copy(update={"hide_interactions": True})).startswith("hide_interactions: found no")

@@ -14,7 +14,7 @@ DIM, LATENTS, K_USERS, K_ITEMS = 6, 20, 5, 3
 STAGE = {"steps": 1, "learning_rate": 0.1, "k_users": K_USERS, "k_items": K_ITEMS}
 
 
-def model(activation, *, normalise=True, whitening=0.0):
+def model(activation, *, normalise=True, whitening=0.0, power=1.0):
     """A model with random weights in every place, and embeddings stretched along some axes."""
     generator = torch.Generator().manual_seed(2)
     sae = TwoTowerSae(DIM, LATENTS, activation)
@@ -28,19 +28,21 @@ def model(activation, *, normalise=True, whitening=0.0):
         side: (torch.randn(rows, DIM, generator=generator) * stretch).numpy()
         for side, rows in (("user", 70), ("item", 90))
     }
-    config = SaeConfig(latents=LATENTS, towers="shared", stage1=STAGE, normalise=normalise, whitening=whitening)
+    config = SaeConfig(
+        latents=LATENTS, towers="shared", stage1=STAGE, normalise=normalise, norm_power=power, whitening=whitening
+    )
     data = TrainingRows.of(
         x["item"], x["user"], item_bias=None, metric="dot", pairs=None, config=config, device=torch.device("cpu")
     )
-    weights = to_inference(sae, data, k_users=K_USERS, k_items=K_ITEMS, normalise=normalise)
+    weights = to_inference(sae, data, config)
     return sae, data, x, weights
 
 
 @pytest.mark.parametrize("whitening", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("normalise", [True, False])
+@pytest.mark.parametrize(("normalise", "power"), [(True, 1.0), (True, 0.7), (False, 1.0)])
 @pytest.mark.parametrize("activation", ["relu", "topk", "batchtopk"])
-def test_numpy_reference_equals_torch(activation, normalise, whitening):
-    sae, data, x, weights = model(activation, normalise=normalise, whitening=whitening)
+def test_numpy_reference_equals_torch(activation, normalise, power, whitening):
+    sae, data, x, weights = model(activation, normalise=normalise, power=power, whitening=whitening)
     for side, rows, k in (("user", data.users, K_USERS), ("item", data.items, K_ITEMS)):
         tower = sae.tower(side)
         with torch.no_grad():
@@ -49,7 +51,7 @@ def test_numpy_reference_equals_torch(activation, normalise, whitening):
             decoded = (tower.decode(code) @ data.colour) * rows.scale
         served = weights.encode(x[side], side)
         assert np.abs(served - code.numpy()).max() < 1e-5
-        assert np.abs(weights.decode(served, rows.scale.numpy(), side) - decoded.numpy()).max() < 1e-5
+        assert np.abs(weights.decode(served, weights.scale(x[side]), side) - decoded.numpy()).max() < 1e-5
         assert np.array_equal(served > 0, code.numpy() > 0)
 
 

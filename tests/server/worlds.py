@@ -20,7 +20,7 @@ from tests.world import make_world, write_world
 
 KINDS = {
     "dot": {},
-    "bias": {"bias": True, "seed": 1},
+    "bias": {"bias": True, "norm_power": 0.7, "seed": 1},
     "cosine": {"metric": "cosine", "seed": 2},
     "threshold": {"activation": Activation("threshold", threshold=0.1), "normalise": False, "seed": 3},
     "relu": {"activation": Activation("relu"), "seed": 4, "items": 97},
