@@ -167,7 +167,8 @@ class Catalogue:
     def search(self, query: str = "", family: str = "", *, include_not_offered: bool = False) -> list[str]:
         """Concept ids whose name, or whose strongest items' titles, contain the words; all when there are none.
 
-        The latents take part only when asked for by ``family='latent'``.
+        Where none does, the concepts that are more frequent among all items with such a title than in the catalogue,
+        most so first. The latents take part only when asked for by ``family='latent'``.
         """
         if family == LATENT_FAMILY:
             ids = [f"{LATENT_FAMILY}:{latent}" for latent in range(self.latents)]
@@ -176,7 +177,19 @@ class Catalogue:
         words = query.casefold().split()
         if not words:
             return ids
-        return [concept_id for concept_id in ids if self._matches(concept_id, words)]
+        found = [concept_id for concept_id in ids if self._matches(concept_id, words)]
+        return found or self._by_titles(ids, words)
+
+    def _by_titles(self, ids: list[str], words: list[str]) -> list[str]:
+        titled = [row for row, title in enumerate(self.titles) if all(word in title.casefold() for word in words)]
+        lift = {}
+        for concept_id in ids if titled else ():
+            concept = self._by_id.get(concept_id)
+            if concept is not None and not concept.offered:
+                continue
+            gain = self.find(concept_id).gain
+            lift[concept_id] = float(gain[titled].mean()) / max(float(gain.mean()), 1e-9)
+        return sorted((name for name, value in lift.items() if value > 1), key=lambda name: -lift[name])
 
     def _matches(self, concept_id: str, words: list[str]) -> bool:
         concept = self._by_id.get(concept_id)

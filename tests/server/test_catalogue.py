@@ -71,6 +71,17 @@ def test_search_looks_at_names_and_at_the_titles_of_strong_items() -> None:
     assert len(catalogue.search(family="latent")) == 24
 
 
+def test_search_falls_back_on_the_titles_of_all_items() -> None:
+    catalogue = engine("dot").catalogue
+    strongest = {row for name in catalogue.search() for row, _, _ in catalogue.top_items(name, 20)}
+    lone = next(row for row in range(len(catalogue.titles)) if row not in strongest)
+    found = catalogue.search(catalogue.titles[lone])
+    lift = [catalogue.find(name).gain[lone] / catalogue.find(name).gain.mean() for name in catalogue.search()]
+    assert found, "the item must carry some concept, or this test shows nothing"
+    assert len(found) == sum(value > 1 for value in lift)
+    assert found[0] == catalogue.search()[int(np.argmax(lift))]
+
+
 def test_a_bundle_without_users_says_so() -> None:
     from dataclasses import replace
 
