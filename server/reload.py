@@ -133,14 +133,15 @@ class Served:
             look = await loop.run_in_executor(self._worker, self._look, self._folder, trigger)
             again = trigger == "watch" and look is self._last
             self._last = look
-            self._status = replace(self._status, checked_at=time.time(), error=look.error)
+            now = time.time()
+            self._status = replace(self._status, checked_at=now, error=look.error)
             if look.error is not None:
                 if not again:  # what is refused again and again while nothing changes counts once
                     self._status = replace(self._status, refusals=self._status.refusals + 1)
                     self._listener.refused(look.error, trigger)
             elif look.policies is not None:
                 previous, self._engine = self._engine, replace(self._engine, policies=look.policies)  # the swap
-                self._status = replace(self._status, loaded_at=time.time(), loads=self._status.loads + 1)
+                self._status = replace(self._status, loaded_at=now, loads=self._status.loads + 1)
                 seconds = time.perf_counter() - began
                 self._listener.loaded(self._engine, previous.policy_revision, trigger, seconds)
             self._listener.checked(stale=look.error is not None)
