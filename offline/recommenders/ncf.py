@@ -129,7 +129,8 @@ class Ncf:
         facts = {"config": config.model_dump(), "seed": seed, "users": n_users, "items": n_items}
         kept = EpochCheckpoint(checkpoint, facts | {"data": Histories.of(interactions, n_users).fingerprint()})
         generator = torch.Generator().manual_seed(seed)
-        scorer = NcfScorer(config.dim, config.hidden)
+        with torch.random.fork_rng(devices=[]):  # layers draw their first weights from the global generator
+            scorer = NcfScorer(config.dim, config.hidden)
         scorer.initialise(generator)
         if config.pretrained:
             factors = MatrixFactorization().fit(

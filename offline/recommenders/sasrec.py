@@ -198,7 +198,8 @@ class SasRec:
         check_interactions(interactions, n_users, n_items)
         started = time.perf_counter()
         histories = Histories.of(interactions, n_users)
-        tower = SasRecTower(n_items, config)
+        with torch.random.fork_rng(devices=[]):  # layers draw their first weights from the global generator
+            tower = SasRecTower(n_items, config)
         tower.initialise(torch.Generator().manual_seed(seed))
         tower.to(device)
         optimiser = torch.optim.AdamW(

@@ -24,7 +24,8 @@ def save(trained: TrainedRecommender, path: Path) -> None:
     Raises:
         DataError: it carries modules of its owner, which only the owner can build again.
     """
-    made = empty_modules(trained.name, trained.facts.get("config", {}), len(trained.embeddings.items))
+    with torch.random.fork_rng(devices=[]):
+        made = empty_modules(trained.name, trained.facts.get("config", {}), len(trained.embeddings.items))
     if (made[0] is None, made[1] is None) != (trained.scorer is None, trained.user_tower is None):
         raise DataError(
             f"recommender {trained.name}",
@@ -69,7 +70,8 @@ def load(path: Path) -> TrainedRecommender:
     if document.get("format") != FORMAT:
         raise TrainingError(f"{path}: format", found=repr(document.get("format")), expected=repr(FORMAT), hint=hint)
     arrays = {name[11:]: value.numpy() for name, value in tensors.items() if name.startswith("embeddings.")}
-    modules = empty_modules(document["name"], document["facts"].get("config", {}), len(arrays["items"]))
+    with torch.random.fork_rng(devices=[]):
+        modules = empty_modules(document["name"], document["facts"].get("config", {}), len(arrays["items"]))
     for part, module in zip(("scorer", "user_tower"), modules, strict=True):
         if module is not None:
             prefix = f"{part}."
