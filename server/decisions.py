@@ -24,6 +24,9 @@ from server.types import Action, Answer, Effect, Query, Status
 QUEUED = 10_000
 """Lines that may wait; at 20 us each the writer needs a fifth of a second for them."""
 
+BATCH = 100
+"""Lines written at once."""
+
 KEPT = 5
 """Earlier files beside the current one: PATH.1 is the youngest."""
 
@@ -99,10 +102,12 @@ class DecisionLog:
         self._file.close()
 
     def _waiting(self) -> Iterator[_Entry | None]:
-        """At least one entry, and whatever else waits behind it."""
+        """At least one entry, and what else waits behind it, up to a batch."""
         entry = self._queue.get()
         yield entry
-        while entry is not None:
+        for _ in range(BATCH - 1):
+            if entry is None:
+                return
             try:
                 entry = self._queue.get_nowait()
             except queue.Empty:
@@ -119,9 +124,9 @@ class _Rotating:
         self._stream: IO[bytes] | None = self._open()
 
     def append(self, lines: list[bytes]) -> None:
-        for start in range(0, len(lines), 100):
+        if lines:
             stream = self._current()
-            stream.write(b"".join(lines[start : start + 100]))
+            stream.write(b"".join(lines))
             stream.flush()
 
     def close(self) -> None:

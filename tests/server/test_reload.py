@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import signal
 import threading
@@ -66,10 +65,10 @@ class Heard:
         self.events: list[str] = []
         self.stale: list[bool] = []
 
-    def loaded(self, engine: Engine, previous: str, trigger: Trigger, seconds: float) -> None:
+    def loaded(self, engine: Engine, previous: str, trigger: Trigger, seconds: float) -> None:  # noqa: ARG002
         self.events.append(f"loaded {previous}->{engine.policy_revision} by {trigger}")
 
-    def refused(self, error: PolicyError, trigger: Trigger) -> None:
+    def refused(self, error: PolicyError, trigger: Trigger) -> None:  # noqa: ARG002
         self.events.append(f"refused by {trigger}")
 
     def checked(self, *, stale: bool) -> None:
@@ -364,7 +363,7 @@ def test_not_one_forbidden_item_while_policies_change_under_load(bundle: Bundle,
         for text in swaps:
             temporary = folder / ".kids.yaml"
             temporary.write_text(text)
-            os.replace(temporary, folder / "kids.yaml")
+            temporary.replace(folder / "kids.yaml")
             time.sleep(0.3)
         done.set()
         assert [call.result() for call in asking] == [0, 0, 0, 0]
