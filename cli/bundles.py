@@ -1,4 +1,4 @@
-"""`tiller bundle show` and `tiller bundle verify`; `tiller bundle index` is in cli/indexing.py."""
+"""`tiller bundle show` and `tiller bundle verify`; the commands that make another bundle have a file each."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.bundle_align import align
+from cli.bundle_label import label
 from cli.indexing import index
 
 if TYPE_CHECKING:
     from bundle import Bundle, Manifest
 
-app = typer.Typer(help="Look into a bundle, and prove it whole.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Look into a bundle, prove it whole, relabel it.", no_args_is_help=True, rich_markup_mode=None)
 
-app.command()(index)
+for command in (index, label, align):
+    app.command()(command)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Bundle folder.")]
 

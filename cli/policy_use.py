@@ -1,0 +1,62 @@
+"""Which concepts the rules of a policy folder name, and what an alignment makes of each rule."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from bundle import LATENT_FAMILY
+
+if TYPE_CHECKING:
+    from offline.align.report import AlignReport
+    from server.policy import PolicySet
+
+Verdict = Literal["holds", "lost", "latent", "unknown"]
+"""``latent``: it names a latent whose number means another in the new bundle; ``unknown``: neither bundle offers it."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """One rule: where it stands (``rule`` counts from 0), what it names, and what becomes of it.
+
+    ``rewrite``: what it has to name instead, for a latent that has a match; ``match``: their held-out correlation.
+    """
+
+    file: str
+    line: int
+    policy: str
+    rule: int
+    action: str
+    concept: str
+    verdict: Verdict
+    rewrite: str | None = None
+    match: float | None = None
+
+    def __str__(self) -> str:
+        """``kids.yaml:12: policy kids-no-horror, rules[0]: filter genre:horror``."""
+        return f"{self.file}:{self.line}: policy {self.policy}, rules[{self.rule}]: {self.action} {self.concept}"
+
+
+def judge(policies: PolicySet, report: AlignReport, offered: Collection[str], least_match: float) -> list[Use]:
+    """Every rule of every policy, disabled ones too: one word turns them on. ``offered``: the aligned bundle's."""
+    lost = {fate.id for fate in report.lost}
+    found = []
+    for policy in policies.policies:
+        for number, (rule, line) in enumerate(zip(policy.rules, policy.rule_lines, strict=True)):
+            verdict: Verdict = "holds"
+            rewrite, match = None, None
+            family, _, value = rule.concept.partition(":")
+            if family == LATENT_FAMILY:
+                verdict, fate = "lost", report.latent(int(value))
+                if fate is not None and fate.to is not None and fate.held_out >= least_match:
+                    verdict, match = "holds" if fate.to == fate.latent else "latent", fate.held_out
+                    rewrite = f"{LATENT_FAMILY}:{fate.to}"
+            elif rule.concept in lost:
+                verdict = "lost"
+            elif rule.concept not in offered:
+                verdict = "unknown"
+            found.append(
+                Use(policy.file, line, policy.name, number, str(rule.action), rule.concept, verdict, rewrite, match)
+            )
+    return found
