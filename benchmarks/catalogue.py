@@ -18,6 +18,7 @@ import pyarrow as pa
 from bundle import (
     Activation,
     BundleContents,
+    Calibration,
     Concept,
     ConceptArrays,
     ConceptFile,
@@ -69,7 +70,7 @@ def _contents(items: int, seed: int) -> BundleContents:
     return BundleContents(
         sae=sae, metric="dot", items=table, item_vectors=vectors, item_bias=None,
         item_codes=SparseCodes.from_dense(codes), concepts=_concepts(members),
-        arrays=_arrays(members, codes, effect, rng), calibration={"unit": "concept_gap"},
+        arrays=_arrays(members, codes, effect, rng), calibration=Calibration(),
         user_ids=[f"u{n}" for n in range(USERS)], user_vectors=users,
     )  # fmt: skip
 

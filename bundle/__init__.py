@@ -3,6 +3,7 @@
 numpy, pyarrow and pydantic only. Legend: B batch, D embedding, L latents, N items, C concepts, U users.
 """
 
+from bundle.calibration import Calibration, Curve, Dial, DialCheck
 from bundle.codes import SparseCodes
 from bundle.concepts import CONCEPT_ID, LATENT_FAMILY, Concept, ConceptFile, LatentWeight, Purity, Quality, concept_id
 from bundle.contents import BundleContents, ConceptArrays, search_query, search_vectors
@@ -34,9 +35,13 @@ __all__ = [
     "Activation",
     "Bundle",
     "BundleContents",
+    "Calibration",
     "Concept",
     "ConceptArrays",
     "ConceptFile",
+    "Curve",
+    "Dial",
+    "DialCheck",
     "FlatParams",
     "HnswParams",
     "IndexEntry",

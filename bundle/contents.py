@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from bundle.calibration import Calibration
 from bundle.codes import SparseCodes
 from bundle.concepts import ConceptFile
 from bundle.errors import BundleCorrupt
@@ -90,7 +91,7 @@ class BundleContents:
     item_codes: SparseCodes
     concepts: ConceptFile
     arrays: ConceptArrays
-    calibration: dict[str, object]
+    calibration: Calibration
     user_ids: list[str] | None = None
     user_vectors: FloatArray | None = None
     scorer_onnx: Path | None = None
@@ -129,8 +130,13 @@ class BundleContents:
                 found=f"{len(self.item_codes)} x {self.item_codes.latents}",
                 expected=f"{items} x {latents}",
             )
-        offered = sum(concept.offered for concept in self.concepts.concepts)
-        self.arrays.check(offered, items, latents)
+        offered = {concept.id for concept in self.concepts.concepts if concept.offered}
+        self.arrays.check(len(offered), items, latents)
+        strangers = sorted({curve.concept for curve in self.calibration.curves} - offered)
+        if strangers:
+            raise BundleCorrupt(
+                "calibration", found=f"curves for {strangers[:3]}", expected="for offered concepts only"
+            )
         for concept in self.concepts.concepts:
             if any(weight.latent >= latents for weight in concept.latents):
                 raise BundleCorrupt(f"concept {concept.id}: latents", expected=f"below {latents}")

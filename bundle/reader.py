@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 from safetensors.numpy import load_file
 
+from bundle.calibration import Calibration
 from bundle.codes import SparseCodes
 from bundle.concepts import ConceptFile
 from bundle.contents import BundleContents, ConceptArrays
@@ -157,6 +158,8 @@ def load_bundle(path: Path, *, verify: bool = True) -> Bundle:
     gains = _load_array(path / "concept_gains.npy")
     with _naming(path / "concepts.safetensors"):
         arrays = ConceptArrays(gains=gains, **load_file(path / "concepts.safetensors"))
+    with _naming(path / "calibration.json"):
+        calibration = Calibration.model_validate(_document(path / "calibration.json"))
     contents = BundleContents(
         sae=sae,
         metric=manifest.metric,
@@ -166,7 +169,7 @@ def load_bundle(path: Path, *, verify: bool = True) -> Bundle:
         item_codes=codes,
         concepts=concepts,
         arrays=arrays,
-        calibration=_document(path / "calibration.json"),
+        calibration=calibration,
         user_ids=_user_ids(path / "users.parquet") if dims.users else None,
         user_vectors=_load_array(path / "user_vectors.npy") if dims.users else None,
         scorer_onnx=path / SCORER if manifest.scorer == "network" else None,

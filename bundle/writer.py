@@ -7,7 +7,6 @@ A reader sees the old folder or the new one, never half of one; a writer that di
 from __future__ import annotations
 
 import glob
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -195,7 +194,7 @@ def _own_files(contents: BundleContents) -> dict[str, FileWriter]:
         "item_vectors.npy": _array(contents.item_vectors),
         "item_codes.safetensors": _tensors({"indptr": codes.indptr, "indices": codes.indices, "values": codes.values}),
         **concept_files(contents.concepts, contents.arrays),
-        "calibration.json": lambda path: _text(path, json.dumps(contents.calibration, indent=1, allow_nan=False)),
+        "calibration.json": lambda path: _text(path, contents.calibration.to_json()),
     }
     if contents.item_bias is not None:
         own["item_bias.npy"] = _array(contents.item_bias)

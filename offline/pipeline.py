@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from bundle import BundleContents, Manifest, load_bundle, refuse_occupied
+from bundle import BundleContents, Calibration, Manifest, load_bundle, refuse_occupied
 from bundle.writer import FileWriter
 from offline import stages
 from offline.config import PipelineConfig
@@ -82,7 +82,7 @@ def _run(config: PipelineConfig, workspace: Workspace, clock: _Clock) -> Manifes
         item_codes=codes,
         concepts=labels.concepts,
         arrays=labels.arrays,
-        calibration={"unit": "concept_gap"},
+        calibration=Calibration(),
         user_ids=dataset.user_ids if config.store_users else None,
         user_vectors=embeddings.users if config.store_users else None,
     )

@@ -81,6 +81,7 @@ class Catalogue:
         self.titles: list[str] = contents.items["title"].to_pylist()
         self.item_rows = {item_id: row for row, item_id in enumerate(self.item_ids)}
         self.latents = contents.sae.latents
+        self.dial = contents.calibration.dial
         self.concepts: tuple[Concept, ...] = contents.concepts.concepts
         self.vectors = search_vectors(contents.item_vectors, contents.item_bias, contents.metric)
         self._user_rows = {user_id: row for row, user_id in enumerate(contents.user_ids or ())}

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from bundle import dose
+from bundle import Dial, dose
 from server.asked import Asked
 from server.bits import BitArray
 from server.catalogue import POSTING_FLOOR, Catalogue, Steerable
@@ -59,7 +60,7 @@ def make_edits(rules: Sequence[Rule], catalogue: Catalogue, encoder: Encoder, as
     scale: FloatArray | None = None
     for rule in rules:
         steerable = catalogue.find(rule.concept)
-        signed = signed_dose(rule, steerable, asker)
+        signed = signed_dose(rule, steerable, asker, catalogue.dial)
         if rule.channel is Channel.ITEM:
             edits.append(Edit(rule, steerable, signed))
         elif steerable.effect > 0:
@@ -73,17 +74,22 @@ def make_edits(rules: Sequence[Rule], catalogue: Catalogue, encoder: Encoder, as
     return edits
 
 
-def signed_dose(rule: Rule, steerable: Steerable, asker: Asker) -> float:
-    """The rule's dose for this user in score units, negative for a demotion; see bundle.dose."""
+def signed_dose(rule: Rule, steerable: Steerable, asker: Asker, dial: Dial) -> float:
+    """The rule's dose for this user in score units, negative for a demotion: units of the dial times the user's own.
+
+    See bundle.calibration for the first factor and bundle.dose for the second.
+    """
     base, k = asker.base, asker.k
     if not len(base.items):
         return 0.0
+    action: Literal["promote", "demote"] = "demote" if rule.action is Action.DEMOTE else "promote"
+    units = dial.units(rule.concept, rule.channel.value, action, k=k, strength=rule.strength)
     if rule.action is Action.DEMOTE:
         members = np.flatnonzero(steerable.gain[base.items] >= dose.MEMBER_READOUT)
         best = float(base.scores[members[0]]) if len(members) else None
-        return -dose.demote_dose(rule.strength, dose.demote_unit(base.scores, best, k))
+        return -units * dose.demote_unit(base.scores, best, k)
     scores = asker.asked.best_members(steerable, max(1, k // 2), asker.allowed)
-    return dose.promote_dose(rule.strength, dose.promote_unit(base.scores, scores, k))
+    return units * dose.promote_unit(base.scores, scores, k)
 
 
 def displaced(asked: Asked, edits: Sequence[Edit]) -> Asked:

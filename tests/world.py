@@ -18,6 +18,7 @@ from bundle import (
     Activation,
     Bundle,
     BundleContents,
+    Calibration,
     Concept,
     ConceptArrays,
     ConceptFile,
@@ -105,7 +106,7 @@ def make_world(
         item_codes=SparseCodes.from_dense(codes),
         concepts=_concepts(labels),
         arrays=arrays,
-        calibration={"unit": "concept_gap"},
+        calibration=Calibration(),
         user_ids=[f"u{n}" for n in range(users)],
         user_vectors=user_vectors,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bundle import Activation, Bundle, load_bundle
+from bundle import Activation, Bundle, Calibration, load_bundle
 from bundle.manifest import MANIFEST
 from server.steer import Engine
 from server.types import Action, Query, Rule
@@ -46,7 +46,7 @@ def test_v1_full() -> None:
         "genre:musical",
     ]  # fmt: skip
     assert contents.concepts.concepts[-1].offered is False
-    assert contents.calibration == {"unit": "concept_gap"}
+    assert contents.calibration == Calibration()
 
 
 def test_v1_bare() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bundle import BundleContents, SparseCodes
+from bundle import BundleContents, Calibration, SparseCodes
 from bundle.errors import TrainingError
 from offline.label import LabelConfig, LabelResult, label_concepts
 from tests.offline.label.planted import LATENTS, NAMES, World, make
@@ -65,7 +65,7 @@ def test_arrays_are_what_the_bundle_wants() -> None:
         item_codes=WORLD.codes,
         concepts=RESULT.concepts,
         arrays=RESULT.arrays,
-        calibration={},
+        calibration=Calibration(),
     )
     contents.check()
 

@@ -1,0 +1,177 @@
+"""calibration.json: what a strength means, measured per concept, channel, action and list length.
+
+A strength is a place on the dial, from 0 (off) to 1 (all that the concept can reach). With ``b`` the mean unsteered
+share of the concept in the top k and ``r`` the share at strength 1, a rule of strength s gives the mean share
+``b + s (r - b)``; a demotion's r is near 0, so it leaves about ``1 - s`` of the exposure. The dose that does so is a
+number of *units*, the user's own concept gap (bundle.dose), found offline on sampled users and checked on others
+(docs/decisions/014). Legend: S strengths, K list lengths.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from bundle import dose
+
+Channel = Literal["item", "query"]
+Action = Literal["promote", "demote"]
+Share = Annotated[float, Field(ge=0, le=1)]
+FloatArray = npt.NDArray[np.float64]
+
+POOR_LEFT = 0.2
+"""Part of the base share that a demotion of strength 1 may leave before its reach counts as poor."""
+
+POOR_REACHED = 0.3
+"""Share of the list that a promotion of strength 1 must reach."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Curve(_Frozen):
+    """Doses of one rule at every calibrated strength, and the mean shares they gave on the calibration's users."""
+
+    concept: str
+    channel: Channel
+    action: Action
+    k: int = Field(ge=1, description="length of the list")
+    base: Share = Field(description="mean share of the concept without a rule")
+    units: tuple[Annotated[float, Field(ge=0)], ...] = Field(description="dose at each strength, never falling, [S]")
+    shares: tuple[Share, ...] = Field(description="mean share at each strength, [S]")
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if len(self.units) != len(self.shares) or not self.units:
+            raise ValueError(f"units and shares: found {len(self.units)} and {len(self.shares)}, expected as many")
+        if self.units[0] != 0 or any(b < a for a, b in zip(self.units, self.units[1:], strict=False)):
+            raise ValueError("units: expected to start at 0 and never to fall")
+        return self
+
+    @property
+    def reach(self) -> float:
+        """Mean share of the concept at strength 1."""
+        return self.shares[-1]
+
+    @property
+    def poor(self) -> str:
+        """One sentence where strength 1 does not do what its name promises; empty where it does."""
+        if self.action == "demote" and self.base > 0 and self.reach > POOR_LEFT * self.base:
+            return f"demote 1 leaves {self.reach / self.base:.0%} of {self.concept} on the {self.channel} channel"
+        if self.action == "promote" and self.reach < max(POOR_REACHED, self.base):
+            return f"promote 1 brings {self.concept} to {self.reach:.0%} of the list on the {self.channel} channel"
+        return ""
+
+
+class DialCheck(_Frozen):
+    """How far the dial was off on users it was not fitted on: mean |measured share - dial share|."""
+
+    users: int = Field(ge=0)
+    positions: tuple[float, ...] = Field(description="dial positions, -1 (demote 1) to 1 (promote 1)")
+    mean_error: dict[str, float] = Field(description="per channel, over concepts, lengths and positions")
+    by_k: dict[str, dict[str, float]] = Field(description="per channel and list length")
+    by_concept: dict[str, dict[str, float]] = Field(description="per channel and concept")
+    segments: dict[str, dict[str, float]] = Field(description="per channel and segment of users, light to heavy")
+
+
+class Calibration(_Frozen):
+    """calibration.json. Without curves a strength follows one curve for all (bundle.dose)."""
+
+    unit: Literal["concept_gap"] = "concept_gap"
+    strengths: tuple[Share, ...] = Field(default=(), description="[S], 0 first, 1 last, rising")
+    users: int = Field(default=0, ge=0, description="users the curves were found on")
+    seen_masked: bool = Field(default=False, description="items the users had taken were masked")
+    curves: tuple[Curve, ...] = ()
+    check: DialCheck | None = Field(default=None, description="the dial's error on other users")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        ends = self.strengths[:1] + self.strengths[-1:]
+        rising = all(a < b for a, b in zip(self.strengths, self.strengths[1:], strict=False))
+        if self.strengths and (ends != (0.0, 1.0) or not rising):
+            raise ValueError("strengths: expected to rise from 0 to 1")
+        for curve in self.curves:
+            if len(curve.units) != len(self.strengths):
+                raise ValueError(
+                    f"curve of {curve.concept}: found {len(curve.units)} units, expected {len(self.strengths)}, "
+                    "one per strength"
+                )
+        return self
+
+    def to_json(self) -> str:
+        """The document, a curve per line, so that people can read it and diffs stay small."""
+        head = json.dumps(self.model_dump(mode="json", exclude={"curves"}), indent=1, allow_nan=False)
+        rows = ",\n  ".join(json.dumps(curve.model_dump(mode="json"), allow_nan=False) for curve in self.curves)
+        listed = f"[\n  {rows}\n ]" if rows else "[]"
+        return f'{head.rstrip().removesuffix("}").rstrip()},\n "curves": {listed}\n}}'
+
+    @cached_property
+    def dial(self) -> Dial:
+        """The curves, ready to be asked."""
+        return Dial(self)
+
+
+class Dial:
+    """Units of a dose by concept, channel, action, list length and strength."""
+
+    def __init__(self, calibration: Calibration) -> None:
+        self._strengths = np.asarray(calibration.strengths, np.float64)
+        grouped: dict[tuple[str, Channel, Action], dict[int, Curve]] = {}
+        for curve in calibration.curves:
+            grouped.setdefault((curve.concept, curve.channel, curve.action), {})[curve.k] = curve
+        self._curves = {key: _table(by_k) for key, by_k in grouped.items()}
+        self._reach = grouped
+        self._typical = {
+            (channel, action): _typical([table for key, table in self._curves.items() if key[1:] == (channel, action)])
+            for channel in ("item", "query")
+            for action in ("promote", "demote")
+        }
+
+    def units(self, concept: str, channel: Channel, action: Action, *, k: int, strength: float) -> float:
+        """Dose in units of the user's concept gap, 0 at strength 0, never falling with it.
+
+        Between calibrated list lengths the dose is linear in log k, outside it is the nearest one's. A concept that was
+        not calibrated (a latent, say) takes the median of those that were; a bundle without curves the common curve.
+        """
+        table = self._curves.get((concept, channel, action)) or self._typical[channel, action]
+        if table is None:
+            curve = dose.demote_dose if action == "demote" else dose.promote_dose
+            return curve(strength, 1.0)
+        lengths, rows = table
+        at = float(np.interp(math.log(k), lengths, np.arange(len(lengths))))
+        low = int(at)
+        value = np.interp(strength, self._strengths, rows[low])
+        if at > low:
+            value += (at - low) * (np.interp(strength, self._strengths, rows[low + 1]) - value)
+        return float(value)
+
+    def curve(self, concept: str, channel: Channel, action: Action, k: int) -> Curve | None:
+        """The calibrated curve of the nearest list length; None where the concept was not calibrated."""
+        by_k = self._reach.get((concept, channel, action))
+        return None if not by_k else by_k[min(by_k, key=lambda other: abs(math.log(other) - math.log(k)))]
+
+
+Table = tuple[FloatArray, FloatArray]
+
+
+def _table(by_k: Mapping[int, Curve]) -> Table:
+    """Log list lengths [K], ascending, and the units [K, S]."""
+    lengths = sorted(by_k)
+    return np.log(np.asarray(lengths, np.float64)), np.array([by_k[k].units for k in lengths], np.float64)
+
+
+def _typical(tables: list[Table]) -> Table | None:
+    """The median curve of all concepts, over those with the most common list lengths."""
+    if not tables:
+        return None
+    lengths = max((tuple(table[0]) for table in tables), key=len)
+    rows = [table[1] for table in tables if tuple(table[0]) == lengths]
+    return np.asarray(lengths), np.median(rows, axis=0)
