@@ -11,9 +11,10 @@ T positions.
 
 from __future__ import annotations
 
-import io
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
@@ -64,28 +65,28 @@ def export_user_tower(tower: nn.Module, path: Path, *, history_length: int, n_it
 def _export(
     module: nn.Module,
     path: Path,
-    examples: list[tuple[torch.Tensor, ...]],
+    examples: Sequence[tuple[torch.Tensor, ...]],
     *,
     inputs: list[str],
     output: str,
     axes: dict[str, dict[int, str]],
 ) -> None:
-    buffer = io.BytesIO()
     try:
-        with warnings.catch_warnings(), torch.no_grad():
-            # The tracer is the exporter that needs no package beside torch and onnx, and says so as deprecated.
-            warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch")
-            warnings.filterwarnings("ignore", message="You are using the legacy TorchScript-based ONNX export")
+        with TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
+            # The tracer, which needs no package beside torch and onnx, warns that it is the older exporter and of every
+            # size it reads; whether the graph holds for other sizes is measured below.
+            warnings.simplefilter("ignore")
             torch.onnx.export(
                 module.eval(),
                 examples[0],
-                buffer,
+                str(Path(folder) / path.name),
                 input_names=inputs,
                 output_names=[output],
                 dynamic_axes=axes,
                 opset_version=OPSET,
                 dynamo=False,
             )
+            model = onnx.load(str(Path(folder) / path.name))
     except Exception as error:
         raise TrainingError(
             f"{path.name}: {type(module).__name__}",
@@ -93,7 +94,6 @@ def _export(
             expected="tensors in, tensors out, no branch on their values",
             hint="Write the ONNX file yourself and give it as it is: docs/recommenders.md.",
         ) from error
-    model = onnx.load_from_string(buffer.getvalue())
     model.producer_name, model.producer_version = "tiller", ""
     onnx.checker.check_model(model, full_check=True)
     _compare(module, model, examples, inputs, path.name)
@@ -101,7 +101,11 @@ def _export(
 
 
 def _compare(
-    module: nn.Module, model: onnx.ModelProto, examples: list[tuple[torch.Tensor, ...]], inputs: list[str], name: str
+    module: nn.Module,
+    model: onnx.ModelProto,
+    examples: Sequence[tuple[torch.Tensor, ...]],
+    inputs: list[str],
+    name: str,
 ) -> None:
     """Refuse a graph that differs from the module, on the traced sizes and on others."""
     import onnxruntime
