@@ -1,8 +1,8 @@
 """Builds the FAISS index of a bundle: exact, a graph, or inverted lists, with and without quantisation.
 
-Inverted lists are cut by Euclidean k-means and searched by inner product with the centroids. FAISS's own default for
-inner products, centroids on the unit sphere, ignores norms and finds less (docs/decisions/006). Legend: N items, D'
-search dimension (bundle.search_vectors).
+A graph is built over ``euclidean`` vectors, in which nearest means largest inner product; over raw inner products it
+can leave most items out of any reach. Inverted lists are cut by Euclidean k-means and searched by inner product with
+the centroids (docs/decisions/015). Legend: N items, D' search dimension (bundle.search_vectors).
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from bundle import (
     IndexParams,
     IvfParams,
     PqParams,
-    search_vectors,
 )
 from bundle.errors import DataError
 
@@ -47,7 +46,7 @@ def default_params(kind: IndexKind, items: int, dim: int) -> dict[str, int]:
     if kind in {"hnsw", "hnsw-sq8"}:
         return {"m": 32, "ef_construction": 200, "ef_search": 128 if items < 200_000 else 256}
     nlist = max(1, min(int(4 * items**0.5), items // PER_CENTROID))
-    params = {"nlist": nlist, "nprobe": max(1, nlist // 8), "candidates": 256}
+    params = {"nlist": nlist, "nprobe": max(1, nlist // 2), "candidates": 256}
     if kind == "ivf-pq":
         params["pq_m"] = min(_divisors(dim), key=lambda part: (abs(part - dim / 4), part))
     return params
@@ -85,11 +84,11 @@ def make_params(kind: IndexKind, given: dict[str, int], items: int, dim: int) ->
 def build_index(
     contents: BundleContents, kind: IndexKind, params: IndexParams, *, seed: int = 0, step: Step | None = None
 ) -> faiss.Index:
-    """Build the index of ``kind`` over the contents' search vectors [N, D'].
+    """Build the index of ``kind`` over the contents' index vectors [N, D']: search vectors, or proxies of a network.
 
     With more than one OpenMP thread a graph comes out a little different on each run; with one it is the same.
     """
-    vectors = search_vectors(contents.item_vectors, contents.item_bias, contents.metric)
+    vectors = contents.index_vectors
     index = _empty(kind, params, vectors, seed)
     for start in range(0, len(vectors), BLOCK):
         index.add(vectors[start : start + BLOCK])
@@ -105,13 +104,26 @@ def build_index(
     return index
 
 
+def euclidean(vectors: FloatArray) -> FloatArray:
+    """Search vectors [N, D'] as points [N, D' + 1] whose nearest to ``[q, 0]`` has the largest inner product with q.
+
+    With ``c = v - mean`` and ``M`` the largest ``|c|``: ``[c, sqrt(M^2 - |c|^2)]`` (Bachrach et al. 2014, Speeding up
+    the Xbox recommender system using a Euclidean transformation for inner-product spaces). All points have norm M, so
+    the squared distance is ``|q|^2 + M^2 - 2 q . c``; and ``q . c`` is ``q . v`` less a number that is the same for
+    every item, so the order stays. Without the mean, a column that all items share, as biases are, drowns the others.
+    """
+    centred = vectors - vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+    squares = np.einsum("nd,nd->n", centred, centred)
+    return np.ascontiguousarray(np.column_stack([centred, np.sqrt(np.maximum(squares.max() - squares, 0))]), np.float32)
+
+
 def write_index(index: faiss.Index, path: Path) -> None:
     """Write index.faiss."""
     faiss.write_index(index, str(path))
 
 
 def write_flat_index(contents: BundleContents, path: Path) -> None:
-    """The exact index over the search vectors (cosine: unit rows; bias: one more column)."""
+    """The exact index over the index vectors (cosine: unit rows; bias: one more column; a network's proxies)."""
     write_index(build_index(contents, "flat", FlatParams()), path)
 
 
@@ -120,9 +132,9 @@ def _empty(kind: IndexKind, params: IndexParams, vectors: FloatArray, seed: int)
     dim, metric = vectors.shape[1], faiss.METRIC_INNER_PRODUCT
     if isinstance(params, HnswParams):
         if kind == "hnsw":
-            index = faiss.IndexHNSWFlat(dim, params.m, metric)
+            index = faiss.IndexHNSWFlat(dim, params.m, faiss.METRIC_L2)
         else:
-            index = faiss.IndexHNSWSQ(dim, faiss.ScalarQuantizer.QT_8bit, params.m, metric)
+            index = faiss.IndexHNSWSQ(dim, faiss.ScalarQuantizer.QT_8bit, params.m, faiss.METRIC_L2)
             index.train(vectors)
         index.hnsw.efConstruction = params.ef_construction
         index.hnsw.efSearch = params.ef_search

@@ -11,6 +11,7 @@ import math
 from typing import Protocol
 
 import faiss
+import numpy as np
 
 from bundle import HnswParams, IvfParams
 from server.bits import BitArray
@@ -41,7 +42,11 @@ class Searcher(Protocol):
 
 
 class HnswSearcher:
-    """A navigable graph, of float vectors or of 8-bit ones."""
+    """A navigable graph, of float vectors or of 8-bit ones.
+
+    Over the search vectors themselves, or over points with one dimension more, in which nearest means largest inner
+    product (offline.index.euclidean); the query is 0 there.
+    """
 
     def __init__(self, index: faiss.Index, params: HnswParams) -> None:
         self._index = index
@@ -58,6 +63,8 @@ class HnswSearcher:
         """See Searcher."""
         # bounded_queue=False would ignore the selector (faiss#5504), so it is never set.
         params = faiss.SearchParametersHNSW(efSearch=self._reach(rounds, share), **_selector(allowed))
+        if self._index.d > len(query):
+            query = np.append(query, np.float32(0))
         return _search(self._index, query, self.depth * rounds, params)
 
     def _reach(self, rounds: int, share: float) -> int:
