@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +26,7 @@ from structlog.typing import FilteringBoundLogger
 
 from bundle import load_bundle
 from bundle.errors import TillerError
+from protos.steering.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
 from protos.steering.v1.concepts_pb2_grpc import add_ConceptServiceServicer_to_server
 from protos.steering.v1.recommend_pb2_grpc import add_RecommendServiceServicer_to_server
 from server import health
@@ -35,7 +36,7 @@ from server.decisions import DecisionLog
 from server.logs import make_logger, unbuffered
 from server.policy import PolicySet, load_policies
 from server.reload import Result, Served, watch
-from server.rpc import Calls, ConceptService, RecommendService, concepts, recommend
+from server.rpc import AdminService, Calls, ConceptService, RecommendService, admin, concepts, recommend
 from server.settings import Settings
 from server.steer import Engine
 from server.telemetry import MetricsServer, Telemetry
@@ -55,6 +56,7 @@ class Addresses:
     bundle_id: str
     policy_revision: str
     pid: int
+    admin: str
 
 
 class Running(NamedTuple):
@@ -107,42 +109,60 @@ async def running(settings: Settings, log: FilteringBoundLogger) -> AsyncIterato
     engine = open_engine(settings, log)
     telemetry.serving(engine.catalogue.bundle.manifest, engine.policies or PolicySet())
     news = PolicyNews(telemetry, log)
-    served = Served(engine, settings.policies, news)
-    with (
-        closing(served),
-        _decisions(settings, telemetry) as decisions,
-        MetricsServer(telemetry, settings.metrics_host or settings.host, settings.metrics_port) as metrics,
-    ):
+    async with AsyncExitStack() as stack:
+        served = stack.enter_context(closing(Served(engine, settings.policies, news)))
+        decisions = stack.enter_context(_decisions(settings, telemetry))
+        metrics_host = settings.metrics_host or settings.host
+        metrics = stack.enter_context(MetricsServer(telemetry, metrics_host, settings.metrics_port))
         calls = Calls(telemetry, log, decisions)
         state = health.Health((recommend.NAME, concepts.NAME))
-        with closing(ConceptService(served.current, calls)) as concept_service:
-            server = grpc.aio.server(options=_options(settings))
-            recommender = RecommendService(served.current, calls, settings.share_sample)
-            add_RecommendServiceServicer_to_server(recommender, server)
-            add_ConceptServiceServicer_to_server(concept_service, server)
-            health_pb2_grpc.add_HealthServicer_to_server(state, server)
-            _reflect(server, recommend.NAME, concepts.NAME, health.SERVICE_NAME)
-            port = _bind(server, settings.host, settings.port, "--port")
-            addresses = Addresses(
-                grpc=_join(settings.host, port),
-                metrics=f"http://{_join(settings.metrics_host or settings.host, metrics.port)}/metrics",
-                bundle_id=engine.bundle_id,
-                policy_revision=engine.policy_revision,
-                pid=os.getpid(),
-            )
-            await server.start()
-            async with _watching(served, settings, news):
-                try:
-                    await state.serving()
-                    seconds = round(time.perf_counter() - began, 3)
-                    log.info("serving", **asdict(addresses), seconds_to_start=seconds)
-                    yield Running(addresses, served)
-                finally:
-                    log.info("draining", seconds=settings.drain_seconds)
-                    await state.drain()
-                    left = await _settled(calls, settings.drain_seconds)
-                    await server.stop(left)
+        concept_service = stack.enter_context(closing(ConceptService(served.current, calls)))
+        server = grpc.aio.server(options=_options(settings))
+        recommender = RecommendService(served.current, calls, settings.share_sample)
+        add_RecommendServiceServicer_to_server(recommender, server)
+        add_ConceptServiceServicer_to_server(concept_service, server)
+        health_pb2_grpc.add_HealthServicer_to_server(state, server)
+        _reflect(server, recommend.NAME, concepts.NAME, health.SERVICE_NAME)
+        port = _bind(server, settings.host, settings.port, "--port")
+        admin_address = await stack.enter_async_context(_admin(served, calls, settings))
+        addresses = Addresses(
+            grpc=_join(settings.host, port),
+            metrics=f"http://{_join(metrics_host, metrics.port)}/metrics",
+            bundle_id=engine.bundle_id,
+            policy_revision=engine.policy_revision,
+            pid=os.getpid(),
+            admin=admin_address,
+        )
+        await server.start()
+        await stack.enter_async_context(_watching(served, settings, news))
+        try:
+            await state.serving()
+            log.info("serving", **asdict(addresses), seconds_to_start=round(time.perf_counter() - began, 3))
+            yield Running(addresses, served)
+        finally:
+            log.info("draining", seconds=settings.drain_seconds)
+            await state.drain()
+            left = await _settled(calls, settings.drain_seconds)
+            await server.stop(left)
     log.info("stopped")
+
+
+@asynccontextmanager
+async def _admin(served: Served, calls: Calls, settings: Settings) -> AsyncIterator[str]:
+    """The admin service on a port of its own, while the block lasts; its address, empty where none is wanted."""
+    if settings.admin_port is None:
+        yield ""
+        return
+    server = grpc.aio.server(options=_options(settings))
+    with closing(AdminService(served, calls)) as service:
+        add_AdminServiceServicer_to_server(service, server)
+        _reflect(server, admin.NAME)
+        port = _bind(server, settings.admin_host, settings.admin_port, "--admin-port")
+        await server.start()
+        try:
+            yield _join(settings.admin_host, port)
+        finally:
+            await server.stop(0)
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@
     policies   Policy, PolicySet.matching
     load       files, or a folder of them -> PolicySet
     resolve    the conflict rule: rules in any order -> Plan
+    describe   a policy in words, what is different between two sets
     check      warnings about a valid file: concepts a bundle lacks, attributes that look misspelt
 
 Knows neither gRPC nor Prometheus nor logs.
@@ -14,13 +15,16 @@ Knows neither gRPC nor Prometheus nor logs.
 
 from server.errors import PolicyError, Problem
 from server.policy.check import PolicyWarning, check_attributes, check_concepts
+from server.policy.describe import Change, changes, conditions, rule_in_words
 from server.policy.load import compile_files, load_policies, read_folder, revision_of
 from server.policy.policies import NO_FOLDER, Policy, PolicySet
 from server.policy.resolve import resolve
 from server.policy.schema import PolicyEntry, PolicyFile, RuleEntry
+from server.policy.windows import any_open
 
 __all__ = [
     "NO_FOLDER",
+    "Change",
     "Policy",
     "PolicyEntry",
     "PolicyError",
@@ -29,11 +33,15 @@ __all__ = [
     "PolicyWarning",
     "Problem",
     "RuleEntry",
+    "any_open",
+    "changes",
     "check_attributes",
     "check_concepts",
     "compile_files",
+    "conditions",
     "load_policies",
     "read_folder",
     "resolve",
     "revision_of",
+    "rule_in_words",
 ]

@@ -1,0 +1,255 @@
+"""steering.v1.AdminService: list, validate, preview and reload policies, and say how the server stands.
+
+Everything that takes time runs on a thread of its own (one, whatever is asked), so that Recommend keeps the event loop;
+a preview gives way after every user, and ends when its caller leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
+
+import faiss
+
+from bundle import LATENT_FAMILY, __version__
+from protos.steering.v1 import admin_pb2 as pb
+from protos.steering.v1.admin_pb2_grpc import AdminServiceServicer
+from server.errors import InvalidRequest, PolicyError
+from server.policy import (
+    Policy,
+    PolicySet,
+    PolicyWarning,
+    any_open,
+    check_attributes,
+    check_concepts,
+    compile_files,
+    conditions,
+    rule_in_words,
+)
+from server.preview import MOST_USERS, Preview, Sample, Situation, compare
+from server.reload import Served
+from server.rpc.calls import Calls, unary
+from server.rpc.convert import to_rule_message
+from server.steer import Engine
+
+NAME = "steering.v1.AdminService"
+
+USERS, K = 200, 10
+CANDIDATE = "policies"
+"""What refusals call the files of a request."""
+
+_T = TypeVar("_T")
+
+
+class AdminService(AdminServiceServicer):
+    """Speaks for ``served``; ``calls`` is told about every call."""
+
+    def __init__(self, served: Served, calls: Calls) -> None:
+        self._served = served
+        self._calls = calls
+        self._started = time.time()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="admin", initializer=faiss.omp_set_num_threads,
+                                          initargs=(1,))  # fmt: skip
+        self._leaving = threading.Event()
+
+    def close(self) -> None:
+        """End what runs on the thread, and drop what waits for it."""
+        self._leaving.set()
+        self._worker.shutdown(wait=True, cancel_futures=True)
+
+    @unary("GetStatus")
+    async def GetStatus(self, request: pb.GetStatusRequest, request_id: str) -> pb.GetStatusResponse:  # noqa: ARG002
+        """What is served, since when, and whether the policy folder is in force."""
+        engine, status = self._served.current(), self._served.status
+        manifest = engine.catalogue.bundle.manifest
+        return pb.GetStatusResponse(
+            bundle_id=engine.bundle_id,
+            bundle_name=manifest.name,
+            items=manifest.dims.items,
+            concepts=manifest.dims.concepts,
+            policy_revision=engine.policy_revision,
+            policy_folder=status.folder or "",
+            policies=len(_policies(engine).policies),
+            started_at=self._started,
+            policies_loaded_at=status.loaded_at,
+            policies_checked_at=status.checked_at,
+            reloads=status.loads,
+            refusals=status.refusals,
+            stale=status.error is not None,
+            error="" if status.error is None else str(status.error),
+            faults=_faults(status.error),
+            pid=os.getpid(),
+            version=__version__,
+        )
+
+    @unary("ListPolicies")
+    async def ListPolicies(self, request: pb.ListPoliciesRequest, request_id: str) -> pb.ListPoliciesResponse:  # noqa: ARG002
+        """The policies in force, in file order."""
+        engine = self._served.current()
+        return await self._on_thread(_list, engine)
+
+    @unary("ValidatePolicies")
+    async def ValidatePolicies(
+        self, request: pb.ValidatePoliciesRequest, request_id: str  # noqa: ARG002
+    ) -> pb.ValidatePoliciesResponse:  # fmt: skip
+        """Would these files be taken by this server?"""
+        return await self._on_thread(_validate, self._served.current(), _sources(request.files))
+
+    @unary("PreviewPolicies")
+    async def PreviewPolicies(self, request: pb.PreviewPoliciesRequest, request_id: str) -> pb.PreviewPoliciesResponse:  # noqa: ARG002
+        """Who would see what differently under these files."""
+        sample = _sample(request)
+        left = threading.Event()
+        try:
+            return await self._on_thread(self._preview, self._served.current(), _sources(request.files), sample, left)
+        except asyncio.CancelledError:
+            left.set()
+            raise
+
+    @unary("ReloadPolicies")
+    async def ReloadPolicies(self, request: pb.ReloadPoliciesRequest, request_id: str) -> pb.ReloadPoliciesResponse:  # noqa: ARG002
+        """Read the policy folder again, now; a refusal is an answer."""
+        result = await self._served.reload("admin")
+        return pb.ReloadPoliciesResponse(
+            outcome=result.outcome,
+            policy_revision=result.revision,
+            error="" if result.error is None else str(result.error),
+            faults=_faults(result.error),
+        )
+
+    def _preview(
+        self, engine: Engine, files: Mapping[str, bytes], sample: Sample, left: threading.Event
+    ) -> pb.PreviewPoliciesResponse:
+        candidate = replace(engine, policies=compile_files(files, CANDIDATE))
+
+        def step(done: int, total: int) -> bool:  # noqa: ARG001
+            time.sleep(0)  # lets the event loop have the interpreter
+            return not (left.is_set() or self._leaving.is_set())
+
+        return _preview_message(compare(engine, candidate, sample, step))
+
+    async def _on_thread(self, ask: Callable[..., _T], *arguments: object) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, ask, *arguments)
+
+
+def _policies(engine: Engine) -> PolicySet:
+    return engine.policies or PolicySet()
+
+
+def _sources(files: Sequence[pb.PolicySource]) -> dict[str, bytes]:
+    """File name -> content.
+
+    Raises:
+        InvalidRequest: a name is empty, or given twice.
+    """
+    found: dict[str, bytes] = {}
+    for place, file in enumerate(files):
+        if not file.name or file.name in found:
+            raise InvalidRequest(
+                f"files[{place}].name", field=f"files[{place}].name", found=repr(file.name), expected="each name once"
+            )
+        found[file.name] = file.content
+    return found
+
+
+def _sample(request: pb.PreviewPoliciesRequest) -> Sample:
+    if request.users > MOST_USERS:
+        raise InvalidRequest("users", field="users", found=request.users, expected=f"0 (for {USERS}) to {MOST_USERS}")
+    return Sample(
+        users=request.users or USERS,
+        user_ids=tuple(request.user_ids),
+        seed=request.seed,
+        k=request.k or K,
+        attributes=dict(request.attributes.values) if request.HasField("attributes") else None,
+        at=request.at or None,
+    )
+
+
+def _list(engine: Engine) -> pb.ListPoliciesResponse:
+    now, policies = time.time(), _policies(engine)
+    return pb.ListPoliciesResponse(
+        policies=[_policy(policy, now) for policy in policies.policies],
+        policy_revision=engine.policy_revision,
+        warnings=_warnings(engine, policies),
+    )
+
+
+def _policy(policy: Policy, now: float) -> pb.Policy:
+    return pb.Policy(
+        name=policy.name,
+        owner=policy.owner,
+        description=policy.description,
+        enabled=policy.enabled,
+        mode=pb.POLICY_MODE_SHADOW if policy.shadow else pb.POLICY_MODE_ENFORCE,
+        priority=policy.priority,
+        mandatory=policy.mandatory,
+        conditions=conditions(policy),
+        open=not policy.windows or any_open(policy.windows, now),
+        rules=[to_rule_message(rule) for rule in policy.rules],
+        rule_words=[rule_in_words(rule) for rule in policy.rules],
+        file=policy.file,
+        line=policy.line,
+    )
+
+
+def _validate(engine: Engine, files: Mapping[str, bytes]) -> pb.ValidatePoliciesResponse:
+    try:
+        policies = compile_files(files, CANDIDATE)
+    except PolicyError as error:
+        return pb.ValidatePoliciesResponse(valid=False, faults=_faults(error))
+    return pb.ValidatePoliciesResponse(
+        valid=True, revision=policies.revision, policies=len(policies.policies), warnings=_warnings(engine, policies)
+    )
+
+
+def _warnings(engine: Engine, policies: PolicySet) -> list[pb.PolicyWarning]:
+    offered = {concept.id for concept in engine.catalogue.named}
+    offered.update(f"{LATENT_FAMILY}:{latent}" for latent in range(engine.catalogue.latents))
+    found: list[PolicyWarning] = [*check_concepts(policies, offered), *check_attributes(policies)]
+    return [pb.PolicyWarning(file=one.file, line=one.line, policy=one.policy, message=str(one)) for one in found]
+
+
+def _faults(error: PolicyError | None) -> list[pb.PolicyFault]:
+    problems = () if error is None else error.problems
+    return [pb.PolicyFault(file=one.file, line=one.line, field=one.field, message=str(one)) for one in problems]
+
+
+def _preview_message(preview: Preview) -> pb.PreviewPoliciesResponse:
+    return pb.PreviewPoliciesResponse(
+        revision_before=preview.revision_before,
+        revision_after=preview.revision_after,
+        k=preview.k,
+        at=preview.at,
+        changes=[pb.PolicyChange(name=one.name, kind=one.kind, what=one.what) for one in preview.changes],
+        situations=[_situation(one) for one in preview.situations],
+    )
+
+
+def _situation(one: Situation) -> pb.Situation:
+    return pb.Situation(
+        attributes=one.attributes,
+        users=one.users,
+        changed=one.changed,
+        overlap=one.overlap,
+        short_before=one.short_before,
+        short_after=one.short_after,
+        fired=[pb.PolicyReach(policy=it.policy, before=it.before, after=it.after) for it in one.fired],
+        shares=[
+            pb.ConceptShare(concept=it.concept, before=it.before, after=it.after, ruled=it.ruled) for it in one.shares
+        ],
+        examples=[
+            pb.PreviewExample(
+                user_id=it.user_id,
+                overlap=it.overlap,
+                before=[pb.PreviewItem(item_id=item.item_id, title=item.title) for item in it.before],
+                after=[pb.PreviewItem(item_id=item.item_id, title=item.title) for item in it.after],
+            )
+            for it in one.examples
+        ],
+    )
