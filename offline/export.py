@@ -7,6 +7,7 @@ read, they hold no training-only branch, and one parity test covers numpy = torc
 
 from __future__ import annotations
 
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from bundle import BundleContents, Manifest, SaeWeights, TowerWeights, write_bundle
+from bundle import BundleContents, IndexEntry, Manifest, SaeWeights, TowerWeights, write_bundle
 from bundle.writer import FileWriter
 from offline.index import write_flat_index
+from offline.proxy import EXACT_ITEMS, proxy_index
 
 OPSET = 17
 """Has TopK with int64 k, ScatterElements and ReduceL2 with attribute axes; ONNX Runtime 1.13 and later run it."""
@@ -35,7 +37,15 @@ def export_bundle(
     evaluation: dict[str, FileWriter] | None = None,
     replace: bool = False,
 ) -> Manifest:
-    """Write a whole bundle: the contents, their serving forms and, if given, ``evaluation.json`` and ``.html``."""
+    """Write a whole bundle: the contents, their serving forms and, if given, ``evaluation.json`` and ``.html``.
+
+    A scorer network over more items than a request can score gets proxies, if their recall is good enough.
+    """
+    index: IndexEntry | None = None
+    if contents.scorer_onnx is not None and contents.proxy is None and contents.items.num_rows > EXACT_ITEMS:
+        made = proxy_index(contents)
+        if made is not None:
+            contents, index = replace_fields(contents, proxy=made[0]), made[1]
     files: dict[str, FileWriter] = {
         "encoder.onnx": lambda path: write_encoder(contents.sae, path),
         "decoder.onnx": lambda path: write_decoder(contents.sae, path),
@@ -43,7 +53,7 @@ def export_bundle(
         **(evaluation or {}),
     }
     return write_bundle(
-        target, contents, files, name=name, recommender=recommender, provenance=provenance, replace=replace
+        target, contents, files, name=name, recommender=recommender, provenance=provenance, index=index, replace=replace
     )
 
 

@@ -134,7 +134,7 @@ def _effects(
 ) -> npt.NDArray[np.float32]:
     """Mean rise of the members over an average item, for a small step along each direction, per unit of it."""
     assert contents.user_vectors is not None
-    users, items, step = contents.user_vectors, contents.item_vectors, 0.1
+    users, items, step = contents.user_vectors[:12], contents.item_vectors, 0.1
     out = np.zeros(len(directions), np.float32)
     for row, (direction, own) in enumerate(zip(directions, members, strict=True)):
         move = direction @ contents.sae.user.w_dec
