@@ -37,3 +37,9 @@ def grpcurl(arguments: list[str]) -> dict[str, Any]:
         )
         answer: dict[str, Any] = json_format.MessageToDict(call(request, timeout=10))
         return answer
+
+
+def services(target: str) -> set[str]:
+    """What grpcurl's ``list`` prints."""
+    with grpc.insecure_channel(target) as channel:
+        return set(ProtoReflectionDescriptorDatabase(channel).get_services())

@@ -29,7 +29,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_there_are_proto_files() -> None:
-    assert [path.name for path in PROTOS] == ["concepts.proto", "recommend.proto", "rules.proto"]
+    assert [path.name for path in PROTOS] == ["admin.proto", "concepts.proto", "recommend.proto", "rules.proto"]
 
 
 @pytest.mark.parametrize("proto", PROTOS, ids=lambda path: path.stem)
