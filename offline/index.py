@@ -89,6 +89,8 @@ def build_index(
     With more than one OpenMP thread a graph comes out a little different on each run; with one it is the same.
     """
     vectors = contents.index_vectors
+    if isinstance(params, HnswParams):
+        vectors = euclidean(vectors)
     index = _empty(kind, params, vectors, seed)
     for start in range(0, len(vectors), BLOCK):
         index.add(vectors[start : start + BLOCK])
