@@ -41,8 +41,8 @@ def test_files_that_stay_are_linked_and_the_new_one_is_its_own(bundle: Path, tmp
     assert made.provenance["made_by"] == "tests"
     assert made.bundle_id != source.manifest.bundle_id
     assert (target / "calibration.json").read_bytes() == table
-    assert os.path.samefile(bundle / "item_vectors.npy", target / "item_vectors.npy")
-    assert not os.path.samefile(bundle / "calibration.json", target / "calibration.json")
+    assert (bundle / "item_vectors.npy").samefile(target / "item_vectors.npy")
+    assert not (bundle / "calibration.json").samefile(target / "calibration.json")
     verify_files(bundle, source.manifest)
 
 
@@ -55,7 +55,7 @@ def test_where_links_cannot_be_the_files_are_copied(
     monkeypatch.setattr(os, "link", refused)
     write_with(load_bundle(bundle), tmp_path / "other", {}, fields={}, provenance={})
     assert load_bundle(tmp_path / "other").manifest.bundle_id == load_bundle(bundle).manifest.bundle_id
-    assert not os.path.samefile(bundle / "item_vectors.npy", tmp_path / "other" / "item_vectors.npy")
+    assert not (bundle / "item_vectors.npy").samefile(tmp_path / "other" / "item_vectors.npy")
 
 
 def test_a_bundle_may_take_its_own_place(bundle: Path) -> None:
