@@ -54,16 +54,19 @@ def popularity_neurons(
     for _ in range(halvings):
         first = np.zeros(len(codes), np.bool_)
         first[rng.permutation(len(codes))[: len(codes) // 2]] = True
-        halves += [(first, ~first), (~first, first)]
+        halves.append((first, ~first))
+    strongest = top_items(codes, max(at))
+    within = [(top_items(codes, max(at), a), top_items(codes, max(at), b)) for a, b in halves]
     rows: list[dict[str, Any]] = []
     for k in at:
-        whole = top_means(share, top_items(codes, k))
-        parts = [(top_means(share, top_items(codes, k, a)), top_means(share, top_items(codes, k, b))) for a, b in halves]
+        whole = top_means(share, strongest[:, :k])
+        parts = [(top_means(share, a[:, :k]), top_means(share, b[:, :k])) for a, b in within]
         for end, sign in (("popular", 1.0), ("niche", -1.0)):
             if not np.isfinite(whole).any():
                 continue
             latent = int(np.nanargmax(sign * whole))
-            held = [float(scored[np.nanargmax(sign * chosen)]) for chosen, scored in parts if np.isfinite(chosen).any()]
+            both = [pair for a, b in parts for pair in ((a, b), (b, a))]
+            held = [float(scored[np.nanargmax(sign * chosen)]) for chosen, scored in both if np.isfinite(chosen).any()]
             known = [value for value in held if np.isfinite(value)]
             rows.append(
                 {

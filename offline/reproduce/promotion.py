@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 
 from bundle import SaeWeights
 from offline.evaluate.panel import BoolArray, FloatArray, IntArray, Panel, best_lists
@@ -27,8 +28,10 @@ Way = Literal["ours", "papers"]
 WAYS: tuple[Way, ...] = ("ours", "papers")
 
 
-def audiences(seen: BoolArray, members: tuple[BoolArray, BoolArray], size: int) -> tuple[IntArray, IntArray]:
-    """Two audiences of at most ``size`` users without a common one, as rows of ``seen`` bool [U, N].
+def audiences(
+    seen: BoolArray | csr_array, members: tuple[BoolArray, BoolArray], size: int
+) -> tuple[IntArray, IntArray]:
+    """Two audiences of at most ``size`` users without a common one, as rows of ``seen`` [U, N], 1 or 0.
 
     Of a concept (``members`` bool [N]): the users with the largest share of it in their history. Who would be in both
     is in neither. Users without a history are in none.
@@ -42,7 +45,7 @@ def audiences(seen: BoolArray, members: tuple[BoolArray, BoolArray], size: int) 
     return first, second
 
 
-def most_disjoint(seen: BoolArray, members: BoolArray, size: int) -> tuple[int, int]:
+def most_disjoint(seen: BoolArray | csr_array, members: BoolArray, size: int) -> tuple[int, int]:
     """The two concepts [C, N] whose ``size`` keenest users have least in common; of equal ones the larger concepts."""
     length = np.maximum(seen.sum(1), 1)[:, None]
     share = (seen.astype(np.float32) @ members.T.astype(np.float32)) / length

@@ -27,7 +27,9 @@ class Ranker:
     trained: TrainedRecommender
     device: str = "cpu"
 
-    def __call__(self, users: FloatArray, items: FloatArray | None = None, rows: npt.NDArray[np.intp] | None = None) -> FloatArray:
+    def __call__(
+        self, users: FloatArray, items: FloatArray | None = None, rows: npt.NDArray[np.intp] | None = None
+    ) -> FloatArray:
         """Scores [B, N] of user vectors [B, D] for item vectors [N, D] (the recommender's own when None).
 
         ``rows`` [N]: which items they are, for their bias; all in order when None.

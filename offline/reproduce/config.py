@@ -1,0 +1,103 @@
+"""What is asked for on the command line, and how much work it means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Paper = Literal["arviv2025", "klenitskiy2025"]
+
+TITLES: dict[Paper, str] = {
+    "arviv2025": "Interaction-aware monosemantic concepts (Arviv et al. 2025), reproduced",
+    "klenitskiy2025": "Sparse autoencoders for sequential recommendation (Klenitskiy et al. 2025), reproduced",
+}
+
+BETAS = (0.0, 1.0, 2.0, 5.0, 10.0)
+"""Weights of the prediction-aware term, as the issue names them."""
+
+DEPTHS = (10, 20, 50)
+"""Depths of purity."""
+
+
+class ReproduceConfig(BaseModel):
+    """One run of the command."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    paper: Paper = Field(description="whose experiments")
+    out: Path = Field(description="folder of the results and of the units that are done")
+    fast: bool = Field(default=False, description="laptop-sized: shorter training, fewer users and concepts")
+    seeds: tuple[int, ...] = Field(default=(), description="one run each; empty: 0 when fast, else 0, 1, 2")
+    device: str = Field(default="cpu", description="of training: cpu, cuda, cuda:N")
+    data: Path | None = Field(default=None, description="folder of the archives; None: download them")
+    command: str = Field(default="", description="as it was typed, for the page")
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """The seeds, or the default ones."""
+        return self.seeds or ((0,) if self.fast else (0, 1, 2))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of the work; every number decides an outcome and is part of the units' facts."""
+
+    datasets: tuple[str, ...]
+    protocols: tuple[str, ...]
+    fidelity_users: int
+    steering_users: int
+    audience: int
+    promoted_items: int
+    halvings: int
+    steered: int
+    network_pairs: int
+    """Users are fewer where a network scores: at most so many user-item pairs per ranking."""
+    stage1_steps: int
+    stage2_steps: int
+    paper_steps: int
+    recommenders: dict[str, dict[str, Any]]
+    """Settings laid over each recommender's defaults."""
+
+    @classmethod
+    def of(cls, config: ReproduceConfig) -> Plan:
+        """The fast plan or the whole one."""
+        sequential = config.paper == "klenitskiy2025"
+        datasets = ("ml-1m", "lastfm")
+        if config.fast:
+            return cls(
+                datasets=datasets,
+                protocols=("leave_last_out",) if sequential else ("paper",),
+                fidelity_users=300,
+                steering_users=300,
+                audience=50,
+                promoted_items=5,
+                halvings=2,
+                steered=2,
+                network_pairs=1_000_000,
+                stage1_steps=800,
+                stage2_steps=400,
+                paper_steps=3_000,
+                recommenders={"mf": {}, "ncf": FAST_NCF, "sasrec": FAST_SASREC},
+            )
+        return cls(
+            datasets=datasets,
+            protocols=("leave_last_out",) if sequential else ("paper", "temporal"),
+            fidelity_users=1_000,
+            steering_users=1_000,
+            audience=100,
+            promoted_items=20,
+            halvings=10,
+            steered=20,
+            network_pairs=8_000_000,
+            stage1_steps=3_000,
+            stage2_steps=1_500,
+            paper_steps=20_000,
+            recommenders={"mf": {}, "ncf": {}, "sasrec": {}},
+        )
+
+
+FAST_NCF: dict[str, Any] = {"epochs": 5, "sampled_items": 512}
+FAST_SASREC: dict[str, Any] = {"epochs": 6, "max_length": 50}

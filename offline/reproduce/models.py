@@ -1,0 +1,155 @@
+"""Trained recommenders and SAEs as units: trained once, then read from their safetensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import BaseModel
+
+from bundle import SaeWeights
+from bundle.sae import Activation, TowerWeights
+from offline.datasets.types import Embeddings
+from offline.progress import Progress
+from offline.recommenders.base import TrainedRecommender
+from offline.recommenders.registry import CONFIGS, empty_modules, make_recommender
+from offline.reproduce.store import Arrays, Store, fingerprint
+from offline.reproduce.worlds import World
+from sae.config import SaeConfig
+from sae.train import train_sae
+
+ARRAYS = ("w_enc", "b_enc", "w_dec", "input_bias", "output_bias")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained recommender with the fingerprint of its unit, for units made from it."""
+
+    trained: TrainedRecommender
+    fingerprint: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Sae:
+    """A trained SAE with its figures, configuration and fingerprint."""
+
+    weights: SaeWeights
+    metrics: dict[str, Any]
+    config: SaeConfig
+    fingerprint: str
+
+
+def recommender(
+    name: str, world: World, settings: Mapping[str, Any], *, seed: int, store: Store, ui: Progress, device: str
+) -> Model:
+    """The recommender ``name`` of a world, trained or as it was kept; an unfinished fit goes on."""
+    config = CONFIGS[name].model_validate(dict(settings))
+    unit = f"{world.key}.{name}.seed{seed}"
+    facts = {"world": world.facts, "recommender": name, "config": config.model_dump(mode="json"), "seed": seed}
+    wanted = fingerprint(unit, facts)
+
+    def make() -> tuple[Arrays, dict[str, Any]]:
+        ui.stage(f"{world.name}: training {name}, seed {seed}")
+        kept = store.folder / f".{unit}.{wanted[:12]}.unfinished"
+        trained = make_recommender(name).fit(
+            world.split.train,
+            world.users,
+            world.items,
+            config,
+            seed=seed,
+            progress=ui.step,
+            device=device,
+            checkpoint=kept,
+        )
+        return _arrays(trained), {"facts": trained.facts, "history_length": trained.history_length}
+
+    arrays, about = store.arrays(unit, facts, make)
+    return Model(_rebuilt(name, arrays, about, config), wanted, about["seconds"])
+
+
+def autoencoder(
+    unit: str,
+    config: SaeConfig,
+    model: Model,
+    world: World,
+    *,
+    store: Store,
+    ui: Progress,
+    device: str,
+    vectors: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = None,
+) -> Sae:
+    """The SAE of a recommender's embeddings (or of other ``vectors``, items and users), trained or as it was kept."""
+    embeddings = model.trained.embeddings
+    items, users = vectors or (embeddings.items, embeddings.users)
+    facts = {"model": model.fingerprint, "sae": config.model_dump(mode="json"), "own_vectors": vectors is not None}
+
+    def make() -> tuple[Arrays, dict[str, Any]]:
+        ui.stage(f"training the SAE {unit}")
+        result = train_sae(
+            items,
+            users,
+            item_bias=embeddings.item_bias if vectors is None else None,
+            metric=embeddings.metric,
+            pairs=(world.split.train.user, world.split.train.item) if vectors is None else None,
+            config=config,
+            scorer=model.trained.scorer if vectors is None else None,
+            device=device,
+            progress=lambda _, step, total, figures: ui.step(step, total, figures),
+        )
+        return sae_arrays(result.weights), {"metrics": result.metrics, "weights": _scalars(result.weights)}
+
+    arrays, about = store.arrays(f"{unit}.sae", facts, make)
+    return Sae(sae_of(arrays, about["weights"]), about["metrics"], config, fingerprint(f"{unit}.sae", facts))
+
+
+def sae_arrays(weights: SaeWeights) -> dict[str, npt.NDArray[Any]]:
+    """Arrays of both towers by name."""
+    towers = {"user": weights.user, "item": weights.item}
+    return {f"{side}.{name}": getattr(tower, name) for side, tower in towers.items() for name in ARRAYS}
+
+
+def sae_of(arrays: Arrays, scalars: Mapping[str, Any]) -> SaeWeights:
+    """Weights from ``sae_arrays`` and ``_scalars``."""
+    towers = {
+        side: TowerWeights(
+            **{name: arrays[f"{side}.{name}"] for name in ARRAYS}, activation=Activation(**scalars[side])
+        )
+        for side in ("user", "item")
+    }
+    rest = {key: value for key, value in scalars.items() if key not in towers}
+    return SaeWeights(**towers, **rest)
+
+
+def _scalars(weights: SaeWeights) -> dict[str, Any]:
+    def activation(tower: TowerWeights) -> dict[str, Any]:
+        return {part.name: getattr(tower.activation, part.name) for part in fields(Activation)}
+
+    rest = {part.name: getattr(weights, part.name) for part in fields(weights) if part.name not in ("user", "item")}
+    return {"user": activation(weights.user), "item": activation(weights.item), **rest}
+
+
+def _arrays(trained: TrainedRecommender) -> dict[str, npt.NDArray[Any]]:
+    embeddings = trained.embeddings
+    out: dict[str, npt.NDArray[Any]] = {"items": embeddings.items, "users": embeddings.users}
+    if embeddings.item_bias is not None:
+        out["item_bias"] = embeddings.item_bias
+    for part, module in (("scorer", trained.scorer), ("user_tower", trained.user_tower)):
+        if module is not None:
+            out |= {f"{part}.{name}": value.cpu().numpy() for name, value in module.state_dict().items()}
+    return out
+
+
+def _rebuilt(name: str, arrays: Arrays, about: Mapping[str, Any], config: BaseModel) -> TrainedRecommender:
+    embeddings = Embeddings(arrays["items"], arrays["users"], arrays.get("item_bias"), "dot")
+    modules = empty_modules(name, config.model_dump(mode="json"), len(embeddings.items))
+    for part, module in zip(("scorer", "user_tower"), modules, strict=True):
+        if module is not None:
+            module.load_state_dict(
+                {key.removeprefix(f"{part}."): torch.as_tensor(arrays[key]) for key in arrays if key.startswith(part)}
+            )
+    return TrainedRecommender(name, embeddings, *modules, about["history_length"], about["facts"])
