@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from bundle import ConceptArrays, ConceptFile, SaeWeights, SparseCodes, __version__
+from bundle import Calibration, ConceptArrays, ConceptFile, SaeWeights, SparseCodes, __version__
 from offline.datasets.types import Embeddings, Interactions
 from offline.evaluate.choice import chosen_concepts, chosen_users
 from offline.evaluate.config import EvaluateConfig
@@ -43,6 +43,7 @@ def evaluate(
     test: Interactions | None = None,
     config: EvaluateConfig | None = None,
     held_out: HeldOutScores | None = None,
+    calibration: Calibration | None = None,
     ranking: Mapping[str, Any] | None = None,
     history: Sequence[Mapping[str, Any]] = (),
     provenance: Mapping[str, Any] | None = None,
@@ -62,6 +63,7 @@ def evaluate(
         test: interactions to rank against.
         config: what is measured on how many users.
         held_out: two-fold read-outs for the codes-only rows (offline.heldout); None leaves those rows out.
+        calibration: of the strengths, as the bundle will hold it; None: the common curve.
         ranking: the recommender beside popularity, as ``{"protocol", "recommender", "popularity"}``, if known already.
         history: rows of the SAE's training (``stage``, ``step``, ``loss``, ...), for the curves.
         provenance: shown at the end of the page.
@@ -72,7 +74,7 @@ def evaluate(
         BundleCorrupt: a concept array is off.
     """
     config = config or EvaluateConfig()
-    subject = Subject(embeddings, weights, codes, concepts, arrays)
+    subject = Subject(embeddings, weights, codes, concepts, arrays, calibration or Calibration())
     seconds: dict[str, float] = {}
     clock = _Clock(seconds)
     missing = []

@@ -9,11 +9,11 @@ counted by the label, whatever read-out steers. Legend: U users, N items, K list
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from bundle import Concept, dose
+from bundle import Concept
 from offline.evaluate.config import EvaluateConfig
 from offline.evaluate.doses import Base
 from offline.evaluate.fidelity import ratio
@@ -102,6 +102,14 @@ def steer_concept(
     before = share_of(base.lists, members)
     whole = mean_ndcg(panel, base.lists)
     makers = methods.of(concept, config.methods)
+    dial = methods.subject.calibration.dial
+
+    def units(channel: str, direction: Direction, strength: float) -> float:
+        """Dose of a rule of that strength, in the user's units, as the server takes it (bundle.calibration)."""
+        action: Literal["demote", "promote"] = "demote" if direction == "suppress" else "promote"
+        side: Literal["item", "query"] = "query" if channel == "query" else "item"
+        return dial.units(concept.id, side, action, k=base.k, strength=strength)
+
     rows: list[dict[str, Any]] = []
     responses: list[dict[str, Any]] = []
     for direction in DIRECTIONS:
@@ -138,7 +146,7 @@ def steer_concept(
                     zero = Found(0.0, lists.at(0))
                     rows.append(row("papers_zero", zero, reached=share_of(zero.lists, members) <= target))
             if method in SERVED:
-                shown = [lists.at(units_of(strength, direction)) for strength in config.strengths]
+                shown = [lists.at(units(method, direction, strength)) for strength in config.strengths]
                 responses.append(
                     head
                     | {
@@ -148,11 +156,6 @@ def steer_concept(
                     }
                 )
     return rows, responses
-
-
-def units_of(strength: float, direction: Direction) -> float:
-    """Dose of a rule of that strength, in the user's units: the server's curve (bundle.dose)."""
-    return dose.demote_dose(strength, 1.0) if direction == "suppress" else dose.promote_dose(strength, 1.0)
 
 
 def mean_ndcg(panel: Panel, lists: IntArray) -> float | None:

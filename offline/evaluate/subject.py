@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from bundle import Concept, ConceptArrays, ConceptFile, SaeWeights, SparseCodes, search_vectors
+from bundle import Calibration, Concept, ConceptArrays, ConceptFile, SaeWeights, SparseCodes, search_vectors
 from bundle.errors import TrainingError
 from offline.datasets.types import Embeddings
 from offline.evaluate.panel import BoolArray, FloatArray
@@ -34,6 +34,7 @@ class Subject:
     codes: SparseCodes
     concepts: ConceptFile
     arrays: ConceptArrays
+    calibration: Calibration = Calibration()
 
     def __post_init__(self) -> None:
         items = len(self.embeddings.items)
