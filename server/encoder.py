@@ -34,7 +34,11 @@ class Encoder:
         if path is not None:
             self._tower = open_graph(path, {"history": self.history_length}, ("user",), dtype=np.int64)
             # The last item's row must be readable too: a tower of a smaller catalogue would fail on some requests only.
-            found = self.user([dims.items - 1])
+            try:
+                found = self.user([dims.items - 1])
+            except Exception as error:  # ONNX Runtime raises types of its own extension module
+                expected = f"a tower that reads {dims.items} items"
+                raise BundleCorrupt(f"{path}", found=str(error), expected=expected, hint=HINT) from error
             if found.shape != (dims.embedding,) or not np.isfinite(found).all():
                 expected = f"{dims.embedding} finite numbers"
                 raise BundleCorrupt(f"{path}: user", found=f"shape {found.shape}", expected=expected, hint=HINT)
