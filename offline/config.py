@@ -14,7 +14,8 @@ from bundle.errors import TrainingError
 from offline.datasets.synthetic import SyntheticConfig
 from offline.evaluate.config import EvaluateConfig
 from offline.label import LabelConfig
-from offline.recommenders.mf import MfConfig
+from offline.recommenders.registry import CONFIGS, Name
+from offline.recommenders.split import Protocol
 from sae.config import ActivationName, SaeConfig
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -38,8 +39,10 @@ class PipelineConfig(BaseModel):
     )
     data: Path | None = Field(default=None, description="its archive or folder; left out: downloaded")
     world: SyntheticConfig = Field(default_factory=SyntheticConfig, description="sizes of the data set synthetic")
-    recommender: Literal["mf"] = Field(default="mf", description="what is trained on a public data set")
+    recommender: Name = Field(default="mf", description="what is trained on a public data set: mf | ncf | sasrec")
     recommender_options: dict[str, Any] = Field(default_factory=dict, description="overrides of its configuration")
+
+    protocol: Protocol = Field(default="temporal", description="what is held out: temporal | paper | leave_last_out")
 
     items: Path | None = Field(default=None, description="Parquet: item_id, embedding, metadata columns")
     users: Path | None = Field(default=None, description="Parquet: user_id, embedding")
@@ -53,6 +56,10 @@ class PipelineConfig(BaseModel):
     columns: tuple[str, ...] | None = Field(default=None, description="metadata columns to use; left out: all")
     metric: Metric = Field(default="dot", description="how the recommender scores: dot | cosine")
 
+    scorer: Path | None = Field(default=None, description="ONNX: the network that scores in place of the metric")
+    user_tower: Path | None = Field(default=None, description="ONNX: the network that makes a user of a history")
+    history_length: int | None = Field(default=None, ge=1, description="items it reads; left out: as its graph says")
+
     sae: dict[str, Any] = Field(default_factory=dict, description="overrides of SaeConfig.for_data")
     label: LabelConfig = Field(default_factory=LabelConfig, description="how concepts are looked for")
     evaluation: dict[str, Any] = Field(default_factory=dict, description="overrides of EvaluateConfig")
@@ -65,6 +72,7 @@ class PipelineConfig(BaseModel):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         own = [self.items, self.users, self.interactions, self.item_vectors, self.user_vectors]
+        own += [self.scorer, self.user_tower]
         if self.dataset is not None:
             if any(path is not None for path in own):
                 raise TrainingError(
@@ -109,9 +117,9 @@ class PipelineConfig(BaseModel):
         return self.label.model_copy(update={"seed": self.seed, "columns": columns})
 
     @property
-    def recommender_config(self) -> MfConfig:
+    def recommender_config(self) -> BaseModel:
         """The recommender's configuration; TrainingError names a wrong key."""
-        return checked(MfConfig, self.recommender_options, "recommender")
+        return checked(CONFIGS[self.recommender], self.recommender_options, "recommender")
 
     @property
     def evaluate_config(self) -> EvaluateConfig:
@@ -121,7 +129,9 @@ class PipelineConfig(BaseModel):
     @property
     def recommender_kind(self) -> str:
         """What the manifest says made the embeddings."""
-        return "embeddings" if self.dataset is None else self.recommender
+        if self.dataset is not None:
+            return self.recommender
+        return "embeddings" if self.scorer is None and self.user_tower is None else "custom"
 
 
 def check_sae_keys(overrides: Mapping[str, Any]) -> None:

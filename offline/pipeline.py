@@ -10,6 +10,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from torch import nn
 
 from bundle import BundleContents, Calibration, Manifest, load_bundle, refuse_occupied
 from bundle.writer import FileWriter
@@ -36,8 +40,17 @@ class _Clock:
         self.seconds[name] = round(time.perf_counter() - started, 3)
 
 
-def run(config: PipelineConfig, ui: Progress | None = None) -> Manifest:
+def run(
+    config: PipelineConfig,
+    ui: Progress | None = None,
+    *,
+    scorer: nn.Module | None = None,
+    user_tower: nn.Module | None = None,
+) -> Manifest:
     """Make a bundle at ``config.out`` and verify it; the manifest of what lies there.
+
+    ``scorer``, ``user_tower``: torch modules of one's own beside one's own tables, in place of their ONNX files
+    (offline.recommenders.custom says what they read and make).
 
     Raises:
         BundleExists: the output is taken; DataError: the input is off; TrainingError: a stage cannot go on.
@@ -47,7 +60,9 @@ def run(config: PipelineConfig, ui: Progress | None = None) -> Manifest:
     workspace = Workspace(config.out)
     done = False
     try:
-        manifest = _run(config, workspace, _Clock(ui))
+        with TemporaryDirectory(prefix="tiller-") as folder:
+            modules = {"scorer": scorer, "user_tower": user_tower}
+            manifest = _run(config, workspace, _Clock(ui), modules=modules, folder=Path(folder))
         done = True
     finally:
         ui.close()
@@ -55,24 +70,33 @@ def run(config: PipelineConfig, ui: Progress | None = None) -> Manifest:
     return manifest
 
 
-def _run(config: PipelineConfig, workspace: Workspace, clock: _Clock) -> Manifest:
+def _run(
+    config: PipelineConfig,
+    workspace: Workspace,
+    clock: _Clock,
+    *,
+    modules: dict[str, nn.Module | None],
+    folder: Path,
+) -> Manifest:
+    """``folder``: for files on their way into the bundle."""
     ui = clock.ui
     with clock.stage("data", f"reading {config.dataset or 'tables'}"):
-        dataset, embeddings = stages.load(config, ui)
-    told = workspace.claim(stages.deciding_facts(config, dataset), resume=config.resume)
+        dataset, recommender = stages.load(config, ui, modules)
+    told = workspace.claim(stages.deciding_facts(config, dataset, modules), resume=config.resume)
     if told:
         ui.say(told)
-    split = stages.hold_out(dataset.interactions)
-    if embeddings is None:
+    split = stages.hold_out(dataset.interactions, config.protocol, seed=config.seed)
+    if recommender is None:
         with clock.stage("recommender", f"training the recommender ({config.recommender})"):
-            embeddings = stages.recommend(config, dataset, split, workspace=workspace, ui=ui)
+            recommender = stages.recommend(config, dataset, split, workspace=workspace, ui=ui)
+    embeddings, graphs = recommender.embeddings, stages.graphs(config, recommender, folder)
     with clock.stage("ranking", "ranking against popularity"):
-        ranking = stages.rank(embeddings, split, dataset)
+        ranking = stages.rank(recommender, split, dataset, config.protocol)
     with clock.stage("sae", "training the SAE, stage 1"):
-        trained = stages.train(config, embeddings, split, workspace=workspace, ui=ui)
+        trained = stages.train(config, recommender, split, workspace=workspace, ui=ui)
     with clock.stage("concepts", "naming concepts"):
         codes = stages.encode_items(trained.weights, embeddings.items)
-        labels = stages.label(config, dataset, codes, embeddings=embeddings, sae=trained.weights, ui=ui)
+        labels = stages.label(config, dataset, codes, recommender=recommender, sae=trained.weights, ui=ui)
     contents = BundleContents(
         sae=trained.weights,
         metric=embeddings.metric,
@@ -85,13 +109,16 @@ def _run(config: PipelineConfig, workspace: Workspace, clock: _Clock) -> Manifes
         calibration=Calibration(),
         user_ids=dataset.user_ids if config.store_users else None,
         user_vectors=embeddings.users if config.store_users else None,
+        history_length=recommender.history_length,
+        scorer_onnx=graphs.get("scorer"),
+        user_tower_onnx=graphs.get("user_tower"),
     )
-    provenance = make_provenance(config, dataset, trained, labels, ranking=ranking)
+    provenance = make_provenance(config, dataset, trained, labels, ranking=ranking, facts=recommender.facts)
     evaluation: dict[str, FileWriter] = {}
     if config.evaluate:
         with clock.stage("evaluation", "measuring fidelity and steering"):
             document = stages.measure(
-                config, contents, embeddings, split, trained=trained, provenance=provenance, ui=ui
+                config, contents, recommender, split, trained=trained, provenance=provenance, ui=ui
             )
             evaluation = stages.evaluation_files(document, config.title)
     with clock.stage("export", "writing and verifying the bundle"):

@@ -22,16 +22,19 @@ def make_provenance(
     labels: LabelResult,
     *,
     ranking: dict[str, Any] | None,
+    facts: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Command, configuration, seeds, versions, data with checksums and figures, as JSON can hold them."""
+    """Command, configuration, seeds, versions, data with checksums and figures, as JSON can hold them.
+
+    ``facts``: of the trained recommender.
+    """
     offered = sum(concept.offered for concept in labels.concepts.concepts)
     return {
         "command": list(config.command),
         "config": config.model_dump(mode="json", exclude={"command"}),
         "seed": config.seed,
         "data": dataset.provenance,
-        "recommender": {"kind": config.recommender_kind}
-        | ({"config": config.recommender_config.model_dump(mode="json")} if config.dataset is not None else {}),
+        "recommender": {"kind": config.recommender_kind, **(facts or {})},
         "ranking": ranking,
         "sae": {"config": trained.config.model_dump(mode="json"), "metrics": trained.metrics},
         "concepts": {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from bundle import BundleContents, SaeWeights, SparseCodes
 from bundle.errors import TrainingError
@@ -14,21 +17,27 @@ from bundle.writer import FileWriter
 from offline.config import PipelineConfig, make_sae_config
 from offline.datasets import load_dataset
 from offline.datasets.tables import load_tables
-from offline.datasets.types import Dataset, Embeddings, FloatArray, Interactions
+from offline.datasets.types import Dataset, FloatArray, Interactions
 from offline.evaluate import evaluate
 from offline.evaluate.report import write_html
+from offline.export_torch import export_scorer, export_user_tower
 from offline.heldout import held_out_scores
 from offline.label import LabelResult, label_concepts
 from offline.progress import Progress
-from offline.recommenders.mf import MatrixFactorization
+from offline.recommenders.base import TrainedRecommender
+from offline.recommenders.custom import custom_recommender
+from offline.recommenders.item_knn import ItemKnn
 from offline.recommenders.popularity import Popularity
 from offline.recommenders.ranking import evaluate_ranking
-from offline.recommenders.split import Split, temporal
+from offline.recommenders.registry import make_recommender
+from offline.recommenders.split import SENTENCES, Protocol, Split
+from offline.recommenders.split import hold_out as split_by
 from offline.workspace import Workspace
 from sae.train import TrainResult, train_sae
 
-TEST_SHARE = 0.2
 CHUNK_CODES = 16_000_000
+MOST_ITEMS_KNN = 50_000
+"""Item-kNN compares all pairs of items: minutes beyond this, and no part of a bundle."""
 
 
 def encode_items(sae: SaeWeights, vectors: FloatArray) -> SparseCodes:
@@ -47,20 +56,37 @@ def encode_items(sae: SaeWeights, vectors: FloatArray) -> SparseCodes:
     )
 
 
-def rank(embeddings: Embeddings, split: Split | None, dataset: Dataset) -> dict[str, Any] | None:
-    """NDCG@10 and Recall@10 of the recommender and of popularity on what was held out; None where nothing was."""
+def rank(
+    recommender: TrainedRecommender, split: Split | None, dataset: Dataset, protocol: Protocol
+) -> dict[str, Any] | None:
+    """NDCG@10 and Recall@10 of the recommender, popularity and item-kNN on what was held out; None without that."""
     if split is None:
         return None
-    popularity = Popularity().fit(split.train, len(dataset.user_ids), dataset.items.num_rows).embeddings
-    return {
-        "protocol": f"temporal: the last {TEST_SHARE:.0%} of each user's interactions, seen items masked, full ranking",
-        "recommender": evaluate_ranking(embeddings, split.train, split.test),
+    users, items = len(dataset.user_ids), dataset.items.num_rows
+    popularity = Popularity().fit(split.train, users, items)
+    out: dict[str, Any] = {
+        "protocol": SENTENCES[protocol],
+        "recommender": evaluate_ranking(recommender, split.train, split.test),
         "popularity": evaluate_ranking(popularity, split.train, split.test),
     }
+    if items <= MOST_ITEMS_KNN:
+        neighbours = ItemKnn(split.train, users, items)
+        out["item_knn"] = evaluate_ranking(neighbours.scores, split.train, split.test)
+    return out
 
 
-def load(config: PipelineConfig, ui: Progress) -> tuple[Dataset, Embeddings | None]:
-    """Own tables with their embeddings, or a public data set that has none yet."""
+def load(
+    config: PipelineConfig, ui: Progress, modules: Mapping[str, nn.Module | None]
+) -> tuple[Dataset, TrainedRecommender | None]:
+    """Own tables with their recommender, or a public data set that has none yet."""
+    for name, module in modules.items():
+        if module is not None and (config.dataset is not None or getattr(config, name) is not None):
+            raise TrainingError(
+                name,
+                found=f"a module beside {'--dataset' if config.dataset is not None else 'a file'}",
+                expected="own tables with one of the two",
+                hint="Leave one out.",
+            )
     if config.dataset is not None:
         dataset = load_dataset(
             config.dataset,
@@ -70,7 +96,7 @@ def load(config: PipelineConfig, ui: Progress) -> tuple[Dataset, Embeddings | No
             world=config.world,
         )
         return dataset, None
-    return load_tables(
+    dataset, embeddings = load_tables(
         config.items,
         config.users,
         config.interactions,
@@ -83,13 +109,20 @@ def load(config: PipelineConfig, ui: Progress) -> tuple[Dataset, Embeddings | No
         columns=config.columns,
         metric=config.metric,
     )
+    recommender = custom_recommender(
+        embeddings,
+        scorer=modules["scorer"] or config.scorer,
+        user_tower=modules["user_tower"] or config.user_tower,
+        history_length=config.history_length,
+    )
+    return dataset, recommender
 
 
-def hold_out(interactions: Interactions | None) -> Split | None:
+def hold_out(interactions: Interactions | None, protocol: Protocol = "temporal", *, seed: int = 0) -> Split | None:
     """None where nobody has enough interactions to hold one out, or there are none."""
     if interactions is None or not len(interactions):
         return None
-    split = temporal(interactions, TEST_SHARE)
+    split = split_by(interactions, protocol, seed=seed)
     return split if len(split.test) else None
 
 
@@ -100,7 +133,7 @@ def recommend(
     *,
     workspace: Workspace,
     ui: Progress,
-) -> Embeddings:
+) -> TrainedRecommender:
     """The recommender of a public data set, trained on what is not held out, or as a killed run left it."""
     known = workspace.recall()
     if known is not None:
@@ -112,7 +145,7 @@ def recommend(
             found="no user with interactions enough to hold some out",
             expected="at least 5 interactions of a user",
         )
-    trained = MatrixFactorization().fit(
+    recommender = make_recommender(config.recommender).fit(
         split.train,
         len(dataset.user_ids),
         dataset.items.num_rows,
@@ -120,21 +153,43 @@ def recommend(
         seed=config.seed,
         progress=ui.step,
         device=config.device,
+        checkpoint=workspace.fit,
     )
-    embeddings = trained.embeddings
-    workspace.remember(embeddings)
-    return embeddings
+    workspace.remember(recommender)
+    return recommender
+
+
+def graphs(config: PipelineConfig, recommender: TrainedRecommender, folder: Path) -> dict[str, Path]:
+    """scorer.onnx and user_tower.onnx, as far as there are such, in ``folder``; one's own files as they are."""
+    out: dict[str, Path] = {}
+    if config.scorer is not None:
+        out["scorer"] = config.scorer
+    elif recommender.scorer is not None:
+        out["scorer"] = folder / "scorer.onnx"
+        export_scorer(recommender.scorer, out["scorer"], dim=recommender.embeddings.items.shape[1])
+    if config.user_tower is not None:
+        out["user_tower"] = config.user_tower
+    elif recommender.user_tower is not None:
+        out["user_tower"] = folder / "user_tower.onnx"
+        export_user_tower(
+            recommender.user_tower,
+            out["user_tower"],
+            history_length=recommender.history_length,
+            n_items=len(recommender.embeddings.items),
+        )
+    return out
 
 
 def train(
     config: PipelineConfig,
-    embeddings: Embeddings,
+    recommender: TrainedRecommender,
     split: Split | None,
     *,
     workspace: Workspace,
     ui: Progress,
 ) -> TrainResult:
     """The SAE, from its checkpoint where there is one."""
+    embeddings = recommender.embeddings
     sae = make_sae_config(
         config.sae,
         dim=embeddings.items.shape[1],
@@ -158,6 +213,7 @@ def train(
         metric=embeddings.metric,
         pairs=None if split is None else (split.train.user, split.train.item),
         config=sae,
+        scorer=recommender.scorer,
         device=config.device,
         checkpoint_dir=workspace.sae,
         progress=report,
@@ -169,11 +225,12 @@ def label(
     dataset: Dataset,
     codes: SparseCodes,
     *,
-    embeddings: Embeddings,
+    recommender: TrainedRecommender,
     sae: SaeWeights,
     ui: Progress,
 ) -> LabelResult:
     """Concepts from the metadata; what was left out is said."""
+    embeddings = recommender.embeddings
     labels = label_concepts(
         dataset.items,
         codes,
@@ -191,7 +248,7 @@ def label(
 def measure(
     config: PipelineConfig,
     contents: BundleContents,
-    embeddings: Embeddings,
+    recommender: TrainedRecommender,
     split: Split | None,
     *,
     trained: TrainResult,
@@ -199,8 +256,9 @@ def measure(
     ui: Progress,
 ) -> dict[str, Any]:
     """What offline.evaluate says of the bundle in the making."""
+    embeddings = recommender.embeddings
     return evaluate(
-        embeddings=embeddings,
+        embeddings=recommender.scored,
         weights=trained.weights,
         codes=contents.item_codes,
         concepts=contents.concepts,
@@ -226,14 +284,28 @@ def evaluation_files(document: dict[str, Any], title: str) -> dict[str, FileWrit
     }
 
 
-def deciding_facts(config: PipelineConfig, dataset: Dataset) -> dict[str, Any]:
+def deciding_facts(config: PipelineConfig, dataset: Dataset, modules: Mapping[str, nn.Module | None]) -> dict[str, Any]:
     """All that decides the outcome of recommender and SAE."""
     own = config.dataset is None
     return {
         "data": dataset.provenance,
         "metric": config.metric,
-        "recommender": config.embedding_column if own else config.recommender_config.model_dump(),
+        "recommender": config.embedding_column
+        if own
+        else {"name": config.recommender, **config.recommender_config.model_dump(mode="json")},
+        "protocol": config.protocol,
+        "networks": [_digest(getattr(config, name), module) for name, module in modules.items()],
         "sae": config.sae,
         "seed": config.seed,
         "device": config.device,
     }
+
+
+def _digest(path: Path | None, module: nn.Module | None) -> str | None:
+    """What tells one network of the owner's from another."""
+    if path is not None:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    if module is None:
+        return None
+    weights = b"".join(value.cpu().numpy().tobytes() for value in module.state_dict().values())
+    return hashlib.sha256(repr(module).encode() + weights).hexdigest()

@@ -45,8 +45,10 @@ def ranking_table(ranking: dict[str, Any]) -> Table:
     table.add_column("ranking of held-out interactions")
     for column in ("NDCG@10", "Recall@10"):
         table.add_column(column, justify="right")
-    for name in ("recommender", "popularity"):
-        table.add_row(name, *(f"{ranking[name][key]:.4f}" for key in ("ndcg@10", "recall@10")))
+    for name in ("recommender", "popularity", "item_knn"):
+        if name not in ranking:
+            continue
+        table.add_row(name.replace("_", "-"), *(f"{ranking[name][key]:.4f}" for key in ("ndcg@10", "recall@10")))
     return table
 
 

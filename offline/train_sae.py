@@ -40,6 +40,10 @@ A public data set, whose recommender is trained first:
 
     python -m offline.train_sae --dataset ml-1m --data ml-1m.zip --recommender mf --out bundles/ml-1m
 
+A recommender with a scorer network, or a user tower that reads histories (docs/recommenders.md):
+
+    python -m offline.train_sae --items items.parquet --users users.parquet --scorer scorer.onnx --out bundles/mine
+
 A text column becomes concepts (genre:horror), a number intervals (year:1980s, popularity:head). A killed run goes on
 where it was when the same command is given again.
 """  # noqa: E501 - commands are not broken
@@ -70,7 +74,13 @@ def _command(
     metric: Annotated[str, typer.Option(help="How your recommender scores: dot or cosine.")] = "dot",
     dataset: Annotated[str | None, typer.Option(help="ml-1m, ml-100k, lastfm or synthetic.")] = None,
     data: Annotated[File, typer.Option(help="Its archive or folder; default: download it.")] = None,
-    recommender: Annotated[str, typer.Option(help="What is trained on --dataset: mf.")] = "mf",
+    recommender: Annotated[str, typer.Option(help="What is trained on --dataset: mf, ncf or sasrec.")] = "mf",
+    protocol: Annotated[str, typer.Option(help="What is held out: temporal, paper, leave_last_out.")] = "temporal",
+    scorer: Annotated[
+        File, typer.Option(help="ONNX that scores in place of the metric: user, items -> scores.")
+    ] = None,
+    user_tower: Annotated[File, typer.Option(help="ONNX that makes a user: history -> user.")] = None,
+    history_length: Annotated[int | None, typer.Option(help="Items it reads, if the graph does not say.")] = None,
     latents: Annotated[int | None, typer.Option(help="Width of the SAE; default from the embedding size.")] = None,
     k_items: Annotated[int | None, typer.Option(help="Active latents per item.")] = None,
     k_users: Annotated[int | None, typer.Option(help="Active latents per user, in the last stage.")] = None,

@@ -1,8 +1,8 @@
 """The run folder beside the output, ``OUT.run``: what a killed run leaves, so that the same command goes on.
 
-It holds ``run.json`` (whose run it is), ``recommender.safetensors`` once that is trained, and ``sae/`` with the SAE's
-own checkpoints. A lock keeps two runs from writing into one; the system frees it when a process dies. Deleted on
-success.
+It holds ``run.json`` (whose run it is), ``recommender.safetensors`` once that is trained, until then
+``fit.safetensors`` with its last epoch, and ``sae/`` with the SAE's own checkpoints. A lock keeps two runs from writing
+into one; the system frees it when a process dies. Deleted on success.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ import shutil
 from pathlib import Path
 from typing import Any, TextIO
 
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
-
 from bundle import __version__
 from bundle.errors import TrainingError
-from offline.datasets.types import Embeddings
+from offline.recommenders import store
+from offline.recommenders.base import TrainedRecommender
 
 MARKER = "run.json"
 LOCK = "lock"
 RECOMMENDER = "recommender.safetensors"
+FIT = "fit.safetensors"
 
 
 class Workspace:
@@ -43,6 +42,8 @@ class Workspace:
             LOCK,
             RECOMMENDER,
             f"{RECOMMENDER}.part",
+            FIT,
+            f"{FIT}.part",
             "sae",
         }
         if strangers:
@@ -58,6 +59,11 @@ class Workspace:
     def sae(self) -> Path:
         """Where the SAE keeps its checkpoints."""
         return self.folder / "sae"
+
+    @property
+    def fit(self) -> Path:
+        """Where a recommender keeps its last epoch while it is trained."""
+        return self.folder / FIT
 
     def claim(self, facts: dict[str, Any], *, resume: bool) -> str:
         """Make the folder this run's; what another configuration left is deleted. Returns a sentence, or nothing.
@@ -75,37 +81,32 @@ class Workspace:
             told = "as asked" if same else "it is of another configuration or other data"
             told = f"The unfinished run in {self.folder} is thrown away: {told}."
         shutil.rmtree(self.sae, ignore_errors=True)
-        (self.folder / RECOMMENDER).unlink(missing_ok=True)
+        for name in (RECOMMENDER, FIT):
+            (self.folder / name).unlink(missing_ok=True)
         marker.write_text(
             json.dumps({"kind": "tiller.run", "fingerprint": self.fingerprint, "facts": facts}, default=str)
         )
         return told
 
-    def recall(self) -> Embeddings | None:
+    def recall(self) -> TrainedRecommender | None:
         """The trained recommender, if this run has come so far."""
         file = self.folder / RECOMMENDER
         if not file.is_file():
             return None
         try:
-            tensors = load_file(file)
-        except (SafetensorError, OSError) as error:
+            return store.load(file)
+        except TrainingError as error:
             raise TrainingError(
-                f"{file}", found=f"not readable ({error})", hint="Delete the run folder, or pass --no-resume."
+                f"{file}", found=error.found, hint="Delete the run folder, or pass --no-resume."
             ) from error
-        return Embeddings(tensors["items"], tensors["users"], tensors.get("item_bias"), "dot")
 
-    def remember(self, embeddings: Embeddings) -> None:
+    def remember(self, recommender: TrainedRecommender) -> None:
         """Keep the trained recommender."""
-        tensors = {"items": embeddings.items, "users": embeddings.users}
-        if embeddings.item_bias is not None:
-            tensors["item_bias"] = embeddings.item_bias
-        partial = self.folder / f"{RECOMMENDER}.part"
-        save_file(tensors, partial)
-        partial.replace(self.folder / RECOMMENDER)
+        store.save(recommender, self.folder / RECOMMENDER)
 
     def release(self, *, delete: bool) -> None:
         """Give the lock back; ``delete`` the folder, which is done anyway when it holds nothing to go on from."""
-        if delete or not (self.sae.exists() or (self.folder / RECOMMENDER).exists()):
+        if delete or not (self.sae.exists() or (self.folder / RECOMMENDER).exists() or self.fit.exists()):
             shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.close()
 

@@ -7,6 +7,8 @@ Query channel: the user moves by ``dose x unit / effect`` along ``a @ W_dec``, s
 The papers' way: one latent is set to a value and the residual is dropped, ``x^ = decode(z with z_j = value)``; the base
 is the reconstruction with the latent at 0, the unit the user's input scale times the users' 90th percentile of the
 latent, so that a dose is the value in those percentiles.
+A network's score is no sum of a base and a dose: under one, the ways that move the user have no line here and are
+measured where they are scored anew at every dose (offline.reproduce).
 
 Legend: U users, N items, L latents.
 """
@@ -25,6 +27,7 @@ from offline.evaluate.doses import Base
 from offline.evaluate.latents import best_latent, halves
 from offline.evaluate.panel import BoolArray, FloatArray, Panel
 from offline.evaluate.subject import POSTING_FLOOR, HeldOutScores, Subject
+from offline.recommenders.base import NetworkEmbeddings
 
 Direction = Literal["suppress", "promote"]
 DIRECTIONS: tuple[Direction, ...] = ("suppress", "promote")
@@ -79,6 +82,8 @@ class Methods:
             out[f"item_{kind}"] = self._item(bounded(scores, labels))
         if "item_latent" in wanted:
             out["item_latent"] = self._item(self._crossed_latent(labels))
+        if isinstance(self.subject.embeddings, NetworkEmbeddings):
+            return out
         if "query" in wanted:
             direction = arrays.direction[row] @ self.subject.weights.user.w_dec
             gain = np.asarray(arrays.gains[row])

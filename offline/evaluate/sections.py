@@ -41,7 +41,8 @@ def recommender(evaluation: dict[str, Any]) -> str:
     columns = [Column("", text=True), *(Column(_metric(name)) for name in names)]
     rows = [
         [label(title), *(number(ranking[key][name], 4) for name in names)]
-        for key, title in (("recommender", "recommender"), ("popularity", "popularity"))
+        for key, title in (("recommender", "recommender"), ("popularity", "popularity"), ("item_knn", "item-kNN"))
+        if key in ranking
     ]
     lift = [Cell("recommender / popularity", None)]
     for name in names:

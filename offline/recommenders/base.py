@@ -23,6 +23,13 @@ ConfigT_contra = TypeVar("ConfigT_contra", bound=BaseModel, contravariant=True)
 
 
 @dataclass(frozen=True)
+class NetworkEmbeddings(Embeddings):
+    """Embeddings under a ``network``: ``forward(users [B, D], items [n, D]) -> [B, n]``; the metric says nothing."""
+
+    network: nn.Module
+
+
+@dataclass(frozen=True)
 class TrainedRecommender:
     """A recommender that will not learn any more: its modules are in eval mode and ask for no gradient.
 
@@ -49,6 +56,14 @@ class TrainedRecommender:
                 found=f"{self.history_length} {'without' if self.user_tower is None else 'with'} a user tower",
                 expected="the length of the histories that the tower reads, 0 without one",
             )
+
+    @property
+    def scored(self) -> Embeddings:
+        """The embeddings together with what scores them."""
+        if self.scorer is None:
+            return self.embeddings
+        tables = self.embeddings
+        return NetworkEmbeddings(tables.items, tables.users, tables.item_bias, tables.metric, self.scorer)
 
 
 class Recommender(Protocol[ConfigT_contra]):

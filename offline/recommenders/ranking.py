@@ -22,7 +22,7 @@ from torch import nn
 from bundle import search_vectors
 from bundle.errors import DataError
 from offline.datasets.types import Embeddings, FloatArray, Interactions
-from offline.recommenders.base import TrainedRecommender
+from offline.recommenders.base import NetworkEmbeddings, TrainedRecommender
 
 ScoresFn = Callable[[npt.NDArray[np.intp]], FloatArray]
 """Scores [B, N] of every item for the given users."""
@@ -33,10 +33,10 @@ CHUNK_PAIRS = 16_384
 
 def scorer(recommender: Embeddings | TrainedRecommender) -> ScoresFn:
     """The recommender's own score: inner product plus item bias, cosine, or its network's raw logits."""
-    if isinstance(recommender, TrainedRecommender) and recommender.scorer is not None:
-        network, tables = recommender.scorer, recommender.embeddings
-        return lambda users: network_scores(network, tables.users[users], tables.items)
-    embeddings = recommender.embeddings if isinstance(recommender, TrainedRecommender) else recommender
+    embeddings = recommender.scored if isinstance(recommender, TrainedRecommender) else recommender
+    if isinstance(embeddings, NetworkEmbeddings):
+        tables = embeddings
+        return lambda users: network_scores(tables.network, tables.users[users], tables.items)
     items = search_vectors(embeddings.items, None, embeddings.metric)
     bias = embeddings.item_bias
 

@@ -7,6 +7,7 @@ import pytest
 
 from bundle.errors import TrainingError
 from offline.datasets.types import Embeddings
+from offline.recommenders.base import TrainedRecommender
 from offline.workspace import Workspace
 
 pytestmark = pytest.mark.train
@@ -24,15 +25,16 @@ def test_the_recommender_is_remembered(tmp_path: Path, bias: bool) -> None:
     workspace.claim({"seed": 0}, resume=True)
     assert workspace.recall() is None
     given = embeddings(bias)
-    workspace.remember(given)
+    workspace.remember(TrainedRecommender("mf", given, facts={"seed": 3}))
     workspace.release(delete=False)
     again = Workspace(tmp_path / "mine")
     assert again.claim({"seed": 0}, resume=True) == f"Going on with the run in {tmp_path / 'mine.run'}."
     known = again.recall()
     assert known is not None
-    np.testing.assert_array_equal(known.items, given.items)
-    np.testing.assert_array_equal(known.users, given.users)
-    assert (known.item_bias is not None) == bias
+    np.testing.assert_array_equal(known.embeddings.items, given.items)
+    np.testing.assert_array_equal(known.embeddings.users, given.users)
+    assert (known.embeddings.item_bias is not None) == bias
+    assert (known.name, known.facts) == ("mf", {"seed": 3})
     again.release(delete=True)
     assert not again.folder.exists()
 
