@@ -66,10 +66,11 @@ class RuleOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """Why fewer than ``k`` items came back."""
+    """Why fewer than ``k`` items pass; ``filled``: the last so many are there as a filter's fallback says."""
 
     eligible: int
     reason: str
+    filled: int = 0
 
 
 @dataclass(frozen=True, slots=True)

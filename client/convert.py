@@ -50,7 +50,9 @@ def to_recommendation(message: recommend_pb2.RecommendResponse, *, baseline: boo
         policy_revision=message.policy_revision,
         baseline=tuple(map(_item, message.baseline)) if baseline else None,
         overlap=message.overlap if message.HasField("overlap") else None,
-        shortfall=Shortfall(shortfall.eligible, shortfall.reason) if message.HasField("shortfall") else None,
+        shortfall=Shortfall(shortfall.eligible, shortfall.reason, shortfall.filled)
+        if message.HasField("shortfall")
+        else None,
         unknown_excluded=message.unknown_excluded,
         history=HistoryUse(message.history.used, message.history.unknown) if message.HasField("history") else None,
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bundle import Bundle, dose, search_query
-from server import bits, edits, outcome
+from server import bits, edits, fallback, outcome
 from server.asked import Asked, ask
 from server.bits import BitArray
 from server.catalogue import Catalogue
@@ -79,7 +79,12 @@ class Engine:
         made = edits.make_edits(soft, self.catalogue, self.encoder, asker)
         moved = edits.displaced(asked, made)
         clock.lap("edit")
-        ranking = self._steered(asker, moved, made)
+
+        def search(k: int, among: BitArray) -> Ranking:
+            return self._steered(edits.Asker(x, asked, among, asked.search(depth, among), k), moved, made)
+
+        passing = self._steered(asker, moved, made)
+        ranking = fallback.filled(passing, query.k, plan, excluded=excluded, catalogue=self.catalogue, search=search)
         unsteered = asker.base
         if filtered and (query.baseline or query.explain):
             unsteered = asked.search(depth, None if excluded is None else ~excluded)
@@ -92,11 +97,13 @@ class Engine:
         baseline = _head(unsteered, query.k) if query.baseline else None
         items = len(self.retriever)
         eligible = None
-        if len(ranking.items) < query.k:
+        if len(passing.items) < query.k:
             eligible = items if allowed is None else bits.count(allowed, items)
+        fill = ranking.items[len(passing.items) :]
+        effects = outcome.effects(plan, made, ranking, baseline, self.catalogue)
         answer = Answer(
             ranking=ranking,
-            effects=outcome.effects(plan, made, ranking, baseline, self.catalogue),
+            effects=fallback.told(effects, fill, self.catalogue) if len(fill) else effects,
             bundle_id=self.bundle_id,
             policy_revision=self.policy_revision,
             timings=clock.laps,
@@ -106,6 +113,7 @@ class Engine:
             unknown_excluded=unknown,
             history=None if query.history is None else self._history_use(query.history, history),
             eligible=eligible,
+            filled=len(fill),
             short_reason="" if eligible is None else outcome.why_short(plan, excluded, eligible, items, query.k),
         )
         clock.lap("explain")

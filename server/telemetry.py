@@ -62,8 +62,12 @@ class Telemetry:
             ("concept", "action", "when"), registry=registry,
         )  # fmt: skip
         self._short = Counter(
-            "tiller_short_lists_total", "Answers with fewer items than were asked for.", registry=registry
+            "tiller_short_lists_total", "Answers for which fewer items passed than were asked for.", registry=registry
         )
+        self._filled = Counter(
+            "tiller_filled_places_total", "Places that would be empty, filled as a filter's fallback says.",
+            registry=registry,
+        )  # fmt: skip
         self._bundle = Gauge(
             "tiller_bundle_info", "The bundle being served; always 1.", ("bundle_id", "name", "tiller_version"),
             registry=registry,
@@ -154,11 +158,15 @@ class Telemetry:
             self._stages[stage].observe(seconds)
         if answer.eligible is not None:
             self._short.inc()
+        if answer.filled:
+            self._filled.inc(answer.filled)
         counted: set[tuple[str, str]] = set()
         for effect in answer.effects:
             rule, status = effect.considered.rule, effect.considered.status
             kind = "request" if rule.source == REQUEST else "policy"
             self._rules.labels(rule.action.value, status.value, kind).inc()
+            if answer.filled and rule.fills:
+                continue  # its owner wants its items rather than empty places: no broken promise, counted above
             if status is not Status.APPLIED or effect.share_before is None or effect.share_after is None:
                 continue
             latent = rule.concept.partition(":")[0] == LATENT_FAMILY

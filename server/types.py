@@ -158,8 +158,9 @@ class Answer:
     """Facts about one request; the edges turn them into messages, metrics and logs.
 
     ``timings`` are seconds per stage: user, plan, edit, search, explain. ``eligible`` and ``short_reason`` are set only
-    when fewer than k items came back. ``history``: how many of its ids the user tower read, and how many the catalogue
-    does not have; None where the request brought none.
+    when fewer than k items pass; ``filled``: how many of the last places a filter's fallback filled then. ``history``:
+    how many of its ids the user tower read, and how many the catalogue does not have; None where the request brought
+    none.
     """
 
     ranking: Ranking
@@ -173,4 +174,5 @@ class Answer:
     unknown_excluded: int = 0
     history: tuple[int, int] | None = None
     eligible: int | None = None
+    filled: int = 0
     short_reason: str = ""

@@ -139,7 +139,9 @@ def to_response(answer: Answer, query: Query, catalogue: Catalogue, request_id: 
         used, unknown = answer.history
         response.history.CopyFrom(pb.HistoryUse(used=used, unknown=unknown))
     if answer.eligible is not None:
-        response.shortfall.CopyFrom(pb.Shortfall(eligible=answer.eligible, reason=answer.short_reason))
+        response.shortfall.CopyFrom(
+            pb.Shortfall(eligible=answer.eligible, reason=answer.short_reason, filled=answer.filled)
+        )
     return response
 
 

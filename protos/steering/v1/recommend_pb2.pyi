@@ -171,9 +171,11 @@ class RuleOutcome(_message.Message):
     def __init__(self, rule: _Optional[_Union[_rules_pb2.Rule, _Mapping]] = ..., source: _Optional[str] = ..., priority: _Optional[int] = ..., status: _Optional[_Union[RuleStatus, str]] = ..., note: _Optional[str] = ..., dose: _Optional[float] = ..., share_before: _Optional[float] = ..., share_after: _Optional[float] = ...) -> None: ...
 
 class Shortfall(_message.Message):
-    __slots__ = ("eligible", "reason")
+    __slots__ = ("eligible", "reason", "filled")
     ELIGIBLE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    FILLED_FIELD_NUMBER: _ClassVar[int]
     eligible: int
     reason: str
-    def __init__(self, eligible: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+    filled: int
+    def __init__(self, eligible: _Optional[int] = ..., reason: _Optional[str] = ..., filled: _Optional[int] = ...) -> None: ...
