@@ -84,7 +84,7 @@ def print_answer(compared: Compared, asker: Asker, console: Console, *, explain:
     if answer.shortfall is not None:
         console.print(f"Short: {answer.shortfall.reason}.", style="yellow")
     if answer.history is not None and answer.history.unknown:
-        console.print(f"{answer.history.unknown} ids of the history are not in the catalogue.", style="yellow")
+        console.print(f"{answer.history.unknown} of the history's ids not in the catalogue.", style="yellow")
     if answer.unknown_excluded:
         console.print(f"{answer.unknown_excluded} of the excluded ids are not in the catalogue.", style="yellow")
     if answer.rules:

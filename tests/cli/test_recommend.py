@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 
 from cli.rules import parse_soft
+from cli.server_process import served
 from client import TillerClient
 from tests.cli.conftest import Tiller
-from tests.world import NAMES, World
+from tests.network import with_tower
+from tests.world import NAMES, World, write_world
 
 
 def ask(tiller: Tiller, address: str, *more: object) -> list[str]:
@@ -121,3 +124,16 @@ def test_concepts_from_the_server_are_those_of_the_bundle(tiller: Tiller, addres
         from_server = tiller("concepts", *command, "--server", address)
         assert from_server.code == 0
         assert from_server.out == tiller("concepts", *command, "--bundle", planted).out
+
+
+def test_a_history_in_the_place_of_a_user(tiller: Tiller, world: World, tmp_path: Path) -> None:
+    bundle = write_world(with_tower(world, tmp_path), tmp_path / "b")
+    with served(bundle.path) as where:
+        ran = tiller("recommend", "--server", where, "--history", "i4, i11,no", "--exclude-history", "-k", "4")
+        with TillerClient(where) as client:
+            titles = [item.title for item in client.recommend(history=["i4", "i11"], exclude_history=True, k=4).items]
+    assert (ran.code, ran.err) == (0, "")
+    lines = [line.rstrip() for line in ran.out.splitlines() if line.strip()]
+    assert lines[0].startswith("A history of 3 items, bundle ")
+    assert [line.split(maxsplit=1)[1] for line in lines[3:7]] == titles
+    assert "1 of the history's ids not in the catalogue." in ran.out
