@@ -3,7 +3,7 @@
 numpy, pyarrow and pydantic only. Legend: B batch, D embedding, L latents, N items, C concepts, U users.
 """
 
-from bundle.calibration import Calibration, Curve, Dial, DialCheck
+from bundle.calibration import Calibration, CheckRow, Curve, Dial, DialCheck
 from bundle.codes import SparseCodes
 from bundle.concepts import CONCEPT_ID, LATENT_FAMILY, Concept, ConceptFile, LatentWeight, Purity, Quality, concept_id
 from bundle.contents import BundleContents, ConceptArrays, search_query, search_vectors
@@ -36,6 +36,7 @@ __all__ = [
     "Bundle",
     "BundleContents",
     "Calibration",
+    "CheckRow",
     "Concept",
     "ConceptArrays",
     "ConceptFile",

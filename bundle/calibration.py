@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
@@ -71,15 +71,51 @@ class Curve(_Frozen):
         return ""
 
 
+class CheckRow(_Frozen):
+    """One curve on users it was not found on: the share that the dial says and the share that was measured."""
+
+    concept: str
+    channel: Channel
+    action: Action
+    k: int = Field(ge=1)
+    dial: tuple[Share, ...] = Field(description="at each checked strength")
+    measured: tuple[Share, ...] = Field(description="at each checked strength")
+    segments: tuple[Share, ...] = Field(description="mean |measured - dial| within each segment of the users")
+
+    @property
+    def error(self) -> float:
+        """Mean |measured share - dial share|."""
+        return float(np.mean(np.abs(np.subtract(self.measured, self.dial))))
+
+
 class DialCheck(_Frozen):
-    """How far the dial was off on users it was not fitted on: mean |measured share - dial share|."""
+    """How far the dial was off on users it was not found on: |measured share - dial share|, means."""
 
     users: int = Field(ge=0)
-    positions: tuple[float, ...] = Field(description="dial positions, -1 (demote 1) to 1 (promote 1)")
-    mean_error: dict[str, float] = Field(description="per channel, over concepts, lengths and positions")
-    by_k: dict[str, dict[str, float]] = Field(description="per channel and list length")
-    by_concept: dict[str, dict[str, float]] = Field(description="per channel and concept")
-    segments: dict[str, dict[str, float]] = Field(description="per channel and segment of users, light to heavy")
+    strengths: tuple[Share, ...] = Field(description="checked strengths, of promotions and of demotions")
+    segments: tuple[str, ...] = Field(description="segments of the users, from light to heavy")
+    rows: tuple[CheckRow, ...]
+
+    def error(self, channel: Channel, concepts: Collection[str] | None = None, k: int | None = None) -> float:
+        """Mean error of a channel, over some concepts (None: all) and one list length (None: all)."""
+        return float(np.mean([row.error for row in self._rows(channel, concepts, k)]))
+
+    def segment_errors(self, channel: Channel, concepts: Collection[str] | None = None) -> dict[str, float]:
+        """Mean error within each segment."""
+        errors = np.mean([row.segments for row in self._rows(channel, concepts, None)], axis=0)
+        return {name: float(error) for name, error in zip(self.segments, errors, strict=True)}
+
+    @property
+    def channels(self) -> list[Channel]:
+        """Channels that were checked."""
+        return sorted({row.channel for row in self.rows})
+
+    def _rows(self, channel: Channel, concepts: Collection[str] | None, k: int | None) -> list[CheckRow]:
+        return [
+            row
+            for row in self.rows
+            if row.channel == channel and (concepts is None or row.concept in concepts) and k in {None, row.k}
+        ]
 
 
 class Calibration(_Frozen):
@@ -108,10 +144,7 @@ class Calibration(_Frozen):
 
     def to_json(self) -> str:
         """The document, a curve per line, so that people can read it and diffs stay small."""
-        head = json.dumps(self.model_dump(mode="json", exclude={"curves"}), indent=1, allow_nan=False)
-        rows = ",\n  ".join(json.dumps(curve.model_dump(mode="json"), allow_nan=False) for curve in self.curves)
-        listed = f"[\n  {rows}\n ]" if rows else "[]"
-        return f'{head.rstrip().removesuffix("}").rstrip()},\n "curves": {listed}\n}}'
+        return _document(self.model_dump(mode="json"), "")
 
     @cached_property
     def dial(self) -> Dial:
@@ -175,3 +208,14 @@ def _typical(tables: list[Table]) -> Table | None:
     lengths = max((tuple(table[0]) for table in tables), key=len)
     rows = [table[1] for table in tables if tuple(table[0]) == lengths]
     return np.asarray(lengths), np.median(rows, axis=0)
+
+
+def _document(value: object, indent: str) -> str:
+    """JSON with a line per key of the outer objects and per row of a table."""
+    inner = indent + " "
+    if isinstance(value, dict) and len(indent) < 2:
+        pairs = (f"{inner}{json.dumps(key)}: {_document(part, inner)}" for key, part in value.items())
+        return "{\n" + ",\n".join(pairs) + f"\n{indent}}}"
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "[\n" + ",\n".join(f"{inner}{json.dumps(row, allow_nan=False)}" for row in value) + f"\n{indent}]"
+    return json.dumps(value, allow_nan=False)

@@ -21,7 +21,9 @@ class CalibrateConfig(BaseModel):
     doses: int = Field(default=20, ge=2, description="doses a curve is measured at, geometric up to largest_dose")
     largest_dose: float = Field(default=16.0, gt=0, description="in units; what it reaches is the concept's reach")
     smallest_dose: float = Field(default=0.03, gt=0, description="in units; the first dose above 0")
-    close: float = Field(default=0.005, gt=0, lt=1, description="promote 1 may miss the reach by this share of the list")
+    close: float = Field(
+        default=0.005, gt=0, lt=1, description="promote 1 may miss the reach by this share of the list"
+    )
     left: float = Field(default=0.01, gt=0, lt=1, description="demote 1 may leave this part of the base share more")
     fewest_users: int = Field(default=100, ge=1, description="never fewer users, whatever the work")
     work: float = Field(default=2.5e8, gt=0, description="ceiling on users x items x curves; users give way")

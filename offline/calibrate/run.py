@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from bundle import Calibration, Concept, Curve, DialCheck
+from bundle import Calibration, CheckRow, Concept, Curve, DialCheck
 from offline.calibrate.config import CalibrateConfig
 from offline.calibrate.curves import shares_at, turned_round
 from offline.datasets.types import Interactions
@@ -27,8 +27,8 @@ from offline.evaluate.window import share_of
 Progress = Callable[[int, int, str], None]
 """Called as ``progress(done, total, concept id)`` after every concept."""
 
-POSITIONS = (-1.0, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1.0)
-"""Where the dial is checked. The ninth position, 0, is exactly right by law 1 and would only flatter the mean."""
+CHECKED = (0.25, 0.5, 0.75, 1.0)
+"""Strengths the dial is checked at, both ways. Strength 0 is right by law 1 and would only flatter the mean."""
 
 ACTION: dict[Direction, Literal["promote", "demote"]] = {"promote": "promote", "suppress": "demote"}
 
@@ -62,21 +62,25 @@ def calibrate(
     segments = _segments(subject, train, others.panel.users, config.segments) if others else {}
 
     found: list[Curve] = []
-    errors: list[_Error] = []
+    rows: list[CheckRow] = []
     for done, concept in enumerate(offered, 1):
         members = subject.labels(concept)
-        for place, k in enumerate(lengths):
+        for place in range(len(lengths)):
             for channel in SERVED:
                 for direction in DIRECTIONS:
                     line = fit.line(place, concept, channel, direction)
                     if line is None:
                         continue
-                    curve = _curve(line, fit.bases[place], concept, members, channel, direction, k, config)
+                    curve = _curve(
+                        line, fit.bases[place], concept, members, channel=channel, direction=direction, config=config
+                    )
                     found.append(curve)
                     if others is not None:
                         again = others.line(place, concept, channel, direction)
                         assert again is not None
-                        errors += _check(curve, again, others.bases[place], members, config, segments)
+                        rows.append(
+                            _check(curve, again, others.bases[place], members, config=config, segments=segments)
+                        )
         if progress is not None:
             progress(done, len(offered), concept.id)
     return Calibration(
@@ -84,7 +88,9 @@ def calibrate(
         users=fitted,
         seen_masked=train is not None,
         curves=tuple(found),
-        check=_summary(errors, checked, list(segments)) if checked else None,
+        check=DialCheck(users=checked, strengths=CHECKED, segments=tuple(segments), rows=tuple(rows))
+        if checked
+        else None,
     )
 
 
@@ -97,9 +103,7 @@ class _Users:
     methods: list[Methods]
 
     @classmethod
-    def of(
-        cls, subject: Subject, train: Interactions | None, users: IntArray, lengths: list[int], seed: int
-    ) -> _Users:
+    def of(cls, subject: Subject, train: Interactions | None, users: IntArray, lengths: list[int], seed: int) -> _Users:
         users = np.sort(users)
         seen = None
         if train is not None:
@@ -115,7 +119,7 @@ class _Users:
 
 
 def _curve(
-    line: Line, base: Base, concept: Concept, members: BoolArray, channel: str, direction: Direction, k: int,
+    line: Line, base: Base, concept: Concept, members: BoolArray, *, channel: str, direction: Direction,
     config: CalibrateConfig,
 ) -> Curve:  # fmt: skip
     measured = shares_at(line, base, members, config.ladder)
@@ -127,7 +131,7 @@ def _curve(
             "concept": concept.id,
             "channel": channel,
             "action": ACTION[direction],
-            "k": k,
+            "k": base.k,
             "base": float(measured[0]),
             "units": [round(float(value), 5) for value in units],
             "shares": [round(float(value), 5) for value in shares],
@@ -135,43 +139,34 @@ def _curve(
     )
 
 
-@dataclass(frozen=True)
-class _Error:
-    """|measured share - dial share| of one concept at one dial position; over all users, and per segment."""
-
-    concept: str
-    channel: str
-    k: int
-    error: float
-    segments: dict[str, float]
-
-
 def _check(
-    curve: Curve, line: Line, base: Base, members: BoolArray, config: CalibrateConfig,
+    curve: Curve, line: Line, base: Base, members: BoolArray, *, config: CalibrateConfig,
     segments: dict[str, npt.NDArray[np.bool_]],
-) -> list[_Error]:  # fmt: skip
-    """Errors at the dial positions of the curve's action."""
-    positions = [p for p in POSITIONS if (p < 0) == (curve.action == "demote")]
-    lists = Lists(line, base)
-    before = base.lists
-    out = []
-    for position in positions:
-        dose = float(np.interp(abs(position), config.strengths, curve.units))
-        after = lists.at(dose)
+) -> CheckRow:  # fmt: skip
+    """The curve on other users, at the checked strengths; each segment against its own unsteered share."""
+    lists, before = Lists(line, base), base.lists
+    parts: list[npt.NDArray[np.bool_] | slice] = [slice(None), *segments.values()]
+    dial, measured = np.empty((len(parts), len(CHECKED))), np.empty((len(parts), len(CHECKED)))
+    for place, strength in enumerate(CHECKED):
+        after = lists.at(float(np.interp(strength, config.strengths, curve.units)))
+        for row, users in enumerate(parts):
+            dial[row, place] = dial_share(curve, share_of(before[users], members), strength)
+            measured[row, place] = share_of(after[users], members)
+    off = np.abs(measured - dial).mean(1)
+    return CheckRow.model_validate(
+        {
+            "concept": curve.concept,
+            "channel": curve.channel,
+            "action": curve.action,
+            "k": curve.k,
+            "dial": [round(float(value), 5) for value in dial[0]],
+            "measured": [round(float(value), 5) for value in measured[0]],
+            "segments": [round(float(value), 5) for value in off[1:]],
+        }
+    )
 
-        def off(rows: npt.NDArray[np.bool_] | slice) -> float:
-            start = share_of(before[rows], members)
-            return abs(share_of(after[rows], members) - _dial_share(curve, start, abs(position)))  # noqa: B023
 
-        out.append(
-            _Error(
-                curve.concept, curve.channel, curve.k, off(slice(None)), {name: off(r) for name, r in segments.items()}
-            )
-        )
-    return out
-
-
-def _dial_share(curve: Curve, base: float, strength: float) -> float:
+def dial_share(curve: Curve, base: float, strength: float) -> float:
     """The share that the dial promises to users whose unsteered share is ``base``.
 
     A demotion promises to leave a part of what was there; a promotion to fill the list up to the concept's reach.
@@ -193,28 +188,3 @@ def _segments(
     place = np.argsort(np.argsort(amount, kind="stable"), kind="stable") * count // max(1, len(users))
     names = [f"{part + 1} of {count}" for part in range(count)]
     return {name: place == part for part, name in enumerate(names) if (place == part).any()}
-
-
-def _summary(errors: list[_Error], users: int, segments: list[str]) -> DialCheck:
-    def means(key: Callable[[_Error], str]) -> dict[str, dict[str, float]]:
-        grouped: dict[str, dict[str, list[float]]] = {}
-        for error in errors:
-            grouped.setdefault(error.channel, {}).setdefault(key(error), []).append(error.error)
-        return {channel: {name: _mean(values) for name, values in rows.items()} for channel, rows in grouped.items()}
-
-    channels = sorted({error.channel for error in errors})
-    return DialCheck(
-        users=users,
-        positions=POSITIONS,
-        mean_error={c: _mean([e.error for e in errors if e.channel == c]) for c in channels},
-        by_k=means(lambda error: str(error.k)),
-        by_concept=means(lambda error: error.concept),
-        segments={
-            c: {name: _mean([e.segments[name] for e in errors if e.channel == c]) for name in segments}
-            for c in channels
-        },
-    )
-
-
-def _mean(values: list[float]) -> float:
-    return round(float(np.mean(values)), 5)

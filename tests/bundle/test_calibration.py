@@ -8,7 +8,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from bundle import Calibration, Curve
+from bundle import Calibration, Curve, DialCheck
 
 STRENGTHS = (0.0, 0.5, 1.0)
 
@@ -93,8 +93,26 @@ def test_strengths_rise_from_0_to_1_one_per_unit(strengths: tuple[float, ...]) -
         Calibration(strengths=strengths, curves=(curve(),))
 
 
+def check() -> DialCheck:
+    rows = [
+        {"concept": concept, "channel": "item", "action": "promote", "k": k, "dial": (0.2, 0.4),
+         "measured": (0.2 + off, 0.4 - off), "segments": (off, 2 * off)}
+        for concept, k, off in (("g:a", 10, 0.1), ("g:a", 40, 0.0), ("g:b", 10, 0.05))
+    ]  # fmt: skip
+    return DialCheck.model_validate({"users": 9, "strengths": (0.5, 1), "segments": ("light", "heavy"), "rows": rows})
+
+
+def test_errors_are_means_over_what_is_asked_for() -> None:
+    assert check().error("item") == pytest.approx(0.05)
+    assert check().error("item", {"g:a"}) == pytest.approx(0.05)
+    assert check().error("item", {"g:b"}) == pytest.approx(0.05)
+    assert check().error("item", k=10) == pytest.approx(0.075)
+    assert check().segment_errors("item", {"g:a"}) == pytest.approx({"light": 0.05, "heavy": 0.1})
+    assert check().channels == ["item"]
+
+
 def test_written_a_curve_per_line_and_read_again() -> None:
-    whole = calibration(curve(), curve(k=40, units=(0, 2, 8)))
+    whole = calibration(curve(), curve(k=40, units=(0, 2, 8))).model_copy(update={"check": check()})
     text = whole.to_json()
     assert Calibration.model_validate(json.loads(text)) == whole
     assert sum('"genre:horror"' in line for line in text.splitlines()) == 2
