@@ -58,6 +58,13 @@ class Plan:
     stage1_steps: int
     stage2_steps: int
     paper_steps: int
+    state_steps: int
+    ks: tuple[int, ...]
+    """Active latents of the SAEs of states."""
+    states: int
+    """States that such an SAE is trained on."""
+    judged_states: int
+    """States on which directions are compared with genres."""
     recommenders: dict[str, dict[str, Any]]
     """Settings laid over each recommender's defaults."""
 
@@ -80,6 +87,10 @@ class Plan:
                 stage1_steps=800,
                 stage2_steps=400,
                 paper_steps=3_000,
+                state_steps=600,
+                ks=(16, 32),
+                states=60_000,
+                judged_states=10_000,
                 recommenders={"mf": {}, "ncf": FAST_NCF, "sasrec": FAST_SASREC},
             )
         return cls(
@@ -95,6 +106,10 @@ class Plan:
             stage1_steps=3_000,
             stage2_steps=1_500,
             paper_steps=20_000,
+                state_steps=5_000,
+                ks=(16, 32, 64, 128),
+                states=300_000,
+                judged_states=50_000,
             recommenders={"mf": {}, "ncf": {}, "sasrec": {}},
         )
 

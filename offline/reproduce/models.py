@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -20,7 +20,10 @@ from offline.recommenders.registry import CONFIGS, empty_modules, make_recommend
 from offline.reproduce.store import Arrays, Store, fingerprint
 from offline.reproduce.worlds import World
 from sae.config import SaeConfig
-from sae.train import train_sae
+from sae.train import Progress as SaeProgress
+from sae.train import TrainResult, train_sae
+
+FloatArray = npt.NDArray[np.float32]
 
 ARRAYS = ("w_enc", "b_enc", "w_dec", "input_bias", "output_bias")
 
@@ -73,34 +76,61 @@ def recommender(
 
 
 def autoencoder(
+    unit: str, config: SaeConfig, model: Model, world: World, *, store: Store, ui: Progress, device: str
+) -> Sae:
+    """The SAE of a recommender's embeddings, trained or as it was kept."""
+    embeddings = model.trained.embeddings
+
+    def train(report: SaeProgress) -> TrainResult:
+        return train_sae(
+            embeddings.items,
+            embeddings.users,
+            item_bias=embeddings.item_bias,
+            metric=embeddings.metric,
+            pairs=(world.split.train.user, world.split.train.item),
+            config=config,
+            scorer=model.trained.scorer,
+            device=device,
+            progress=report,
+        )
+
+    return _kept(unit, config, {"model": model.fingerprint}, train, store=store, ui=ui)
+
+
+def state_autoencoder(
     unit: str,
     config: SaeConfig,
-    model: Model,
-    world: World,
+    read: Callable[[], FloatArray],
+    facts: Mapping[str, Any],
     *,
     store: Store,
     ui: Progress,
     device: str,
-    vectors: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = None,
 ) -> Sae:
-    """The SAE of a recommender's embeddings (or of other ``vectors``, items and users), trained or as it was kept."""
-    embeddings = model.trained.embeddings
-    items, users = vectors or (embeddings.items, embeddings.users)
-    facts = {"model": model.fingerprint, "sae": config.model_dump(mode="json"), "own_vectors": vectors is not None}
+    """The SAE of other rows, [P, D], which are read only where it has to be trained; ``facts`` decide them."""
+
+    def train(report: SaeProgress) -> TrainResult:
+        return train_sae(
+            read(), None, item_bias=None, metric="dot", pairs=None, config=config, device=device, progress=report
+        )
+
+    return _kept(unit, config, facts, train, store=store, ui=ui)
+
+
+def _kept(
+    unit: str,
+    config: SaeConfig,
+    of: Mapping[str, Any],
+    train: Callable[[SaeProgress], TrainResult],
+    *,
+    store: Store,
+    ui: Progress,
+) -> Sae:
+    facts = {**of, "sae": config.model_dump(mode="json")}
 
     def make() -> tuple[Arrays, dict[str, Any]]:
-        ui.stage(f"training the SAE {unit}")
-        result = train_sae(
-            items,
-            users,
-            item_bias=embeddings.item_bias if vectors is None else None,
-            metric=embeddings.metric,
-            pairs=(world.split.train.user, world.split.train.item) if vectors is None else None,
-            config=config,
-            scorer=model.trained.scorer if vectors is None else None,
-            device=device,
-            progress=lambda _, step, total, figures: ui.step(step, total, figures),
-        )
+        ui.stage(f"{unit}: training the SAE")
+        result = train(lambda _, step, total, figures: ui.step(step, total, figures))
         return sae_arrays(result.weights), {"metrics": result.metrics, "weights": _scalars(result.weights)}
 
     arrays, about = store.arrays(f"{unit}.sae", facts, make)

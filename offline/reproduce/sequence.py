@@ -44,10 +44,9 @@ def auc(features: FloatArray, members: BoolArray) -> Scores:
     return np.where((inside > 0) & (outside > 0), hits / np.where(inside * outside > 0, inside * outside, 1), 0.5)
 
 
-def strength(features: FloatArray, members: BoolArray) -> dict[str, Scores]:
-    """``pearson``: |r|; ``auc``: max(AUC, 1 - AUC); each [C, F]."""
-    area = auc(features, members)
-    return {"pearson": np.abs(pearson(features, members)), "auc": np.maximum(area, 1 - area)}
+def signed(features: FloatArray, members: BoolArray) -> dict[str, Scores]:
+    """``pearson`` and ``auc`` - .5, each [C, F]: how strong is the size, where to is the sign."""
+    return {"pearson": pearson(features, members), "auc": auc(features, members) - 0.5}
 
 
 def compare(
@@ -59,13 +58,14 @@ def compare(
     """
     out: dict[str, dict[str, list[float]]] = {}
     for name, features in candidates.items():
-        whole = strength(features, members)
-        parts = [strength(features[half], members[:, half]) for half in halves]
+        whole = signed(features, members)
+        parts = [signed(features[half], members[:, half]) for half in halves]
         figures: dict[str, list[float]] = {}
         for measure, table in whole.items():
-            figures[measure] = table.max(1).tolist()
+            zero = 0.5 if measure == "auc" else 0.0
+            figures[measure] = (zero + np.abs(table).max(1)).tolist()
             held = [_scored(parts[a][measure], parts[b][measure]) for a, b in ((0, 1), (1, 0))]
-            figures[f"{measure}_held_out"] = ((held[0] + held[1]) / 2).tolist()
+            figures[f"{measure}_held_out"] = (zero + (held[0] + held[1]) / 2).tolist()
         out[name] = figures
     return out
 
@@ -102,4 +102,6 @@ def probe(states: FloatArray, members: BoolArray, halves: tuple[BoolArray, BoolA
 
 
 def _scored(chosen: Scores, scored: Scores) -> Scores:
-    return np.asarray(scored[np.arange(len(chosen)), chosen.argmax(1)], np.float64)
+    """Of the strongest on one half, what it is on the other; the wrong way round counts against it."""
+    rows, best = np.arange(len(chosen)), np.abs(chosen).argmax(1)
+    return np.asarray(np.sign(chosen[rows, best]) * scored[rows, best], np.float64)

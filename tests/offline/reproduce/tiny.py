@@ -37,6 +37,10 @@ def plan(asked: ReproduceConfig) -> Plan:
         stage1_steps=60,
         stage2_steps=30,
         paper_steps=60,
+        state_steps=30,
+        ks=(4,),
+        states=1_500,
+        judged_states=800,
         steered=1,
         recommenders={
             "mf": {"dim": 16, "epochs": 8},
