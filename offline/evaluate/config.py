@@ -27,6 +27,10 @@ class EvaluateConfig(BaseModel):
     strengths: tuple[float, ...] = Field(
         default=(0.0, 0.25, 0.5, 0.75, 1.0), description="strengths of the dose-response curves"
     )
+    curve_points: tuple[float, ...] = Field(
+        default=(), description="points of a method's dose curve, in parts of the dose that meets the target"
+    )
+    collateral: bool = Field(default=False, description="also measure what a steered list does besides the rule")
     fidelity_users: int = Field(default=1000, ge=1, description="sampled users whose lists fidelity compares")
     steering_users: int = Field(default=300, ge=1, description="sampled users who are steered")
     fewest_users: int = Field(default=100, ge=1, description="steered users are never fewer, whatever the work")

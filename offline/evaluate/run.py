@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from bundle import Calibration, ConceptArrays, ConceptFile, SaeWeights, SparseCodes, __version__
+from bundle import Calibration, Concept, ConceptArrays, ConceptFile, SaeWeights, SparseCodes, __version__
 from offline.datasets.types import Embeddings, Interactions
 from offline.evaluate.choice import chosen_concepts, chosen_users
+from offline.evaluate.collateral import Collateral
 from offline.evaluate.config import EvaluateConfig
 from offline.evaluate.doses import Base
 from offline.evaluate.fidelity import fidelity
@@ -162,10 +163,11 @@ def _steer(
     panel = Panel.sample(subject.embeddings, train, test, wanted, config.seed)
     base = Base.of(panel.base_scores(subject.embeddings), config.k)
     methods = Methods(subject, panel, base, held_out, config.seed)
+    collateral = _collateral(subject, chosen, train) if config.collateral else None
     rows: list[dict[str, Any]] = []
     responses: list[dict[str, Any]] = []
     for number, concept in enumerate(chosen):
-        more_rows, more_responses = steer_concept(concept, methods, config)
+        more_rows, more_responses = steer_concept(concept, methods, config, collateral)
         rows += more_rows
         responses += more_responses
         if progress is not None:
@@ -183,6 +185,13 @@ def _steer(
         "responses": responses,
         "reach": reach(responses, config.strengths),
     }
+
+
+def _collateral(subject: Subject, chosen: Sequence[Concept], train: Interactions | None) -> Collateral:
+    items = len(subject.embeddings.items)
+    taken = None if train is None else np.bincount(train.item, minlength=items)
+    labels = {concept.id: subject.labels(concept) for concept in chosen}
+    return Collateral.of(labels, subject.embeddings.items, taken)
 
 
 def _concepts(concepts: ConceptFile) -> dict[str, Any]:

@@ -14,17 +14,21 @@ from typing import Any, Literal
 import numpy as np
 
 from bundle import Concept
+from offline.evaluate.collateral import Collateral
 from offline.evaluate.config import EvaluateConfig
 from offline.evaluate.doses import Base
 from offline.evaluate.fidelity import ratio
 from offline.evaluate.lists import overlap
-from offline.evaluate.methods import DIRECTIONS, SERVED, Direction, Line, Methods
+from offline.evaluate.methods import DIRECTIONS, FIXED, SERVED, Direction, Line, Methods
 from offline.evaluate.oracle import hard_filter, quota
-from offline.evaluate.panel import BoolArray, IntArray, Panel
+from offline.evaluate.panel import BoolArray, IntArray, Panel, best_lists
 from offline.evaluate.window import Window, share_of
 
 CLOSE = 0.005
 """Bisection ends when the dose is known to this part of itself."""
+
+CLOSE_MOVED = 0.05
+"""The same where a network scores every item again at every dose."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,10 @@ class Found:
 
 
 class Lists:
-    """Lists of a line at any dose; the windows 0 to 1, 1 to 4, 4 to 16, ... are made when first needed."""
+    """Lists of a line at any dose; the windows 0 to 1, 1 to 4, 4 to 16, ... are made when first needed.
+
+    Where the scores are not linear in the dose, all items are ranked at every dose.
+    """
 
     def __init__(self, line: Line, base: Base) -> None:
         self._line, self._base = line, base
@@ -44,6 +51,9 @@ class Lists:
 
     def at(self, amount: float) -> IntArray:
         """The lists at a dose, [U, K]."""
+        if self._line.moved is not None:
+            scores = self._line.moved(amount) if amount else self._line.scores
+            return best_lists(scores, self._base.k)
         return self._window(amount).lists(amount)
 
     def _window(self, amount: float) -> Window:
@@ -76,11 +86,11 @@ class Lists:
                 return Found(None, lists)
             low, high = high, min(4 * high, largest)
             lists = self.at(high)
-        window = self._window(high)
-        while high - low > CLOSE * high:
-            window = window.narrowed(low, high)
+        window = None if self._line.moved else self._window(high)
+        while high - low > (CLOSE if window else CLOSE_MOVED) * high:
+            window = window and window.narrowed(low, high)
             middle = (low + high) / 2
-            tried = window.lists(middle)
+            tried = window.lists(middle) if window else self.at(middle)
             if there(tried):
                 high, lists = middle, tried
             else:
@@ -88,13 +98,15 @@ class Lists:
         return Found(high, lists)
 
 
-def steer_concept(
-    concept: Concept, methods: Methods, config: EvaluateConfig
+def steer_concept(  # noqa: PLR0915 - one turn over the methods; what it measures is one table
+    concept: Concept, methods: Methods, config: EvaluateConfig, collateral: Collateral | None = None
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows of the steering table, and the dose-response of the served channels, for one concept.
 
     A row: ``concept``, ``family``, ``method``, ``direction``, ``base_share``, ``target``, ``reached``, ``dose``,
-    ``share``, ``ndcg_kept`` (NDCG over the unsteered one), ``overlap`` with the oracle's list. A response: ``concept``,
+    ``share``, ``ndcg_kept`` (NDCG over the unsteered one), ``overlap`` with the oracle's list, ``ndcg_kept_base_order``
+    (the same items in the order of their base scores), ``curve`` (share, NDCG kept and overlap at
+    ``config.curve_points`` of the dose) and, with a ``collateral``, what it measures. A response: ``concept``,
     ``family``, ``channel``, ``direction`` and one value per strength: ``share``, ``ndcg_kept``.
     """
     panel, base = methods.panel, methods.base
@@ -118,30 +130,40 @@ def steer_concept(
         open_target = before > 0 if direction == "suppress" else before < target
         head = {"concept": concept.id, "family": concept.family, "direction": direction, "base_share": before}
 
-        def row(method: str, found: Found, reached: bool) -> dict[str, Any]:
-            kept = ratio(mean_ndcg(panel, found.lists), whole) if reached else None
-            return head | {  # noqa: B023 - called within the same turn
-                "method": method,
-                "target": target,  # noqa: B023
-                "reached": reached,
-                "dose": found.dose,
-                "share": share_of(found.lists, members),
-                "ndcg_kept": kept,
-                "overlap": float(overlap(ideal, found.lists).mean()) if reached else None,  # noqa: B023
-            }
+        def row(method: str, found: Found, reached: bool, lists: Lists | None = None) -> dict[str, Any]:
+            at = found.lists
+
+            def cost(shown: IntArray) -> dict[str, float | None]:
+                return costs_of(shown, panel, members, ideal, whole)  # noqa: B023 - called within the same turn
+
+            costs = cost(at)
+            if not reached:
+                costs |= {"ndcg_kept": None, "overlap": None}
+            own = head | {"method": method, "target": target, "reached": reached, "dose": found.dose} | costs  # noqa: B023
+            ordered = ratio(mean_ndcg(panel, in_base_order(base, at)), whole) if reached else None
+            own["ndcg_kept_base_order"] = ordered
+            if lists is not None and config.curve_points:
+                end = config.largest_dose if found.dose is None else found.dose
+                own["curve"] = [{"dose": end * part, **cost(lists.at(end * part))} for part in config.curve_points]
+            if collateral is not None and reached:
+                own |= collateral.measure(base.lists, at, concept)
+            return own
 
         if open_target:
             rows.append(row("oracle", Found(None, ideal), reached=True))
         for method, make in makers.items():
             line = make(direction)
             if line is None:
-                if open_target:
+                if open_target and method not in FIXED:
                     rows.append(row(method, Found(None, base.lists), reached=False))
                 continue
             lists = Lists(line, base)
-            if open_target:
+            if open_target and method in FIXED:
+                edited = Found(1.0, lists.at(1))
+                rows.append(row(method, edited, reached=share_of(edited.lists, members) <= target))
+            elif open_target:
                 found = lists.reach(target, members, direction, config.largest_dose)
-                rows.append(row(method, found, reached=found.dose is not None))
+                rows.append(row(method, found, found.dose is not None, lists))
                 if method == "papers" and direction == "suppress" and "papers_zero" in config.methods:
                     zero = Found(0.0, lists.at(0))
                     rows.append(row("papers_zero", zero, reached=share_of(zero.lists, members) <= target))
@@ -156,6 +178,23 @@ def steer_concept(
                     }
                 )
     return rows, responses
+
+
+def costs_of(
+    lists: IntArray, panel: Panel, members: BoolArray, ideal: IntArray, whole: float | None
+) -> dict[str, float | None]:
+    """Share, NDCG over the unsteered one and overlap with the oracle's lists, of ``lists`` [U, K]."""
+    return {
+        "share": share_of(lists, members),
+        "ndcg_kept": ratio(mean_ndcg(panel, lists), whole),
+        "overlap": float(overlap(ideal, lists).mean()),
+    }
+
+
+def in_base_order(base: Base, lists: IntArray) -> IntArray:
+    """The same items in the order of their base scores, [U, K]: choose by steered score, order by the base's."""
+    scores = np.where(lists >= 0, np.take_along_axis(base.scores, np.maximum(lists, 0), 1), np.float32(-np.inf))
+    return np.take_along_axis(lists, np.lexsort((lists, -scores), axis=1), 1)
 
 
 def mean_ndcg(panel: Panel, lists: IntArray) -> float | None:

@@ -16,6 +16,8 @@ from bundle import Calibration, Concept, ConceptArrays, ConceptFile, SaeWeights,
 from bundle.errors import TrainingError
 from offline.datasets.types import Embeddings
 from offline.evaluate.panel import BoolArray, FloatArray
+from offline.recommenders.base import NetworkEmbeddings
+from offline.recommenders.ranking import network_scores
 
 HeldOutScores = Callable[[Concept, BoolArray], Mapping[str, npt.NDArray[np.floating]]]
 """Read-outs of one concept by kind (``logistic``, ``logistic_32``, ``probe``), every item [N] scored by a model fitted
@@ -69,6 +71,18 @@ class Subject:
     def queries(self, users: npt.NDArray[np.intp]) -> FloatArray:
         """User vectors as the server holds them (unit length for cosine), [U, D]."""
         return search_vectors(self.embeddings.users[users], None, self.embeddings.metric)
+
+    @property
+    def is_network(self) -> bool:
+        """Whether a network scores in place of the embeddings' own metric: no score is then linear in the user."""
+        return isinstance(self.embeddings, NetworkEmbeddings)
+
+    def scores(self, queries: FloatArray) -> FloatArray:
+        """Scores [U, N] of every item for ``queries`` [U, D], which may lie anywhere; nothing masked."""
+        if isinstance(self.embeddings, NetworkEmbeddings):
+            return network_scores(self.embeddings.network, queries, self.embeddings.items)
+        out: FloatArray = queries @ self.item_vectors.T
+        return out if self.embeddings.item_bias is None else out + self.embeddings.item_bias
 
     def latent_gain(self, latent: int) -> FloatArray:
         """What the server adds per item when a rule names ``latent:J``: activation / scale, at most 1, [N]."""

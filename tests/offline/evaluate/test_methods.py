@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bundle import dose
 from offline.evaluate.doses import Base
 from offline.evaluate.methods import METHODS, Methods, bounded
 from offline.evaluate.panel import Panel
-from offline.evaluate.steering import Lists, units_of
+from offline.evaluate.steering import Lists
 from offline.evaluate.subject import POSTING_FLOOR
 from server.catalogue import POSTING_FLOOR as SERVED_FLOOR
 from server.steer import Engine
@@ -26,6 +27,11 @@ KINDS: dict[str, dict[str, Any]] = {
     "cosine": {"metric": "cosine", "seed": 2},
     "not normalised": {"normalise": False, "seed": 3},
 }
+
+
+def units_of(strength: float, direction: str) -> float:
+    """The server's curve without a calibration."""
+    return dose.demote_dose(strength, 1.0) if direction == "suppress" else dose.promote_dose(strength, 1.0)
 
 
 def methods_of(world: World) -> Methods:
@@ -124,4 +130,4 @@ def test_a_read_out_is_bounded_at_the_members_90th_percentile() -> None:
 
 
 def test_every_method_has_a_name() -> None:
-    assert len(set(METHODS.values())) == len(METHODS) == 10
+    assert len(set(METHODS.values())) == len(METHODS) == 22

@@ -137,7 +137,7 @@ def test_masked_items_are_not_steered_into_a_list() -> None:
 
 
 def test_methods_are_known_by_name() -> None:
-    with pytest.raises(ValueError, match="methods: magic unknown; there are item, item_label, "):
+    with pytest.raises(ValueError, match="methods: magic unknown; there are item, item_constant, "):
         EvaluateConfig(methods=("item", "magic"))
     with pytest.raises(ValueError, match="strengths: between 0 and 1, as a rule has them"):
         EvaluateConfig(strengths=(0.0, 1.5))
