@@ -11,6 +11,7 @@ from rapidfuzz.process import extractOne
 
 from bundle import Metric
 from bundle.errors import TrainingError
+from offline.calibrate.config import CalibrateConfig
 from offline.datasets.synthetic import SyntheticConfig
 from offline.evaluate.config import EvaluateConfig
 from offline.label import LabelConfig
@@ -64,6 +65,8 @@ class PipelineConfig(BaseModel):
     label: LabelConfig = Field(default_factory=LabelConfig, description="how concepts are looked for")
     evaluation: dict[str, Any] = Field(default_factory=dict, description="overrides of EvaluateConfig")
     evaluate: bool = Field(default=True, description="measure fidelity and steering, write evaluation.json and .html")
+    calibration: dict[str, Any] = Field(default_factory=dict, description="overrides of CalibrateConfig")
+    calibrate: bool = Field(default=True, description="measure what dose gives which share (calibration.json)")
     store_users: bool = Field(default=True, description="put user ids and vectors into the bundle")
     resume: bool = Field(default=True, description="go on with a killed run of the same configuration and data")
     keep_run: bool = Field(default=False, description="keep the run folder with its checkpoints")
@@ -102,7 +105,7 @@ class PipelineConfig(BaseModel):
                 hint="The SAE reads both towers: a rule on the query channel edits a user.",
             )
         check_sae_keys(self.sae)
-        _ = self.recommender_config, self.evaluate_config
+        _ = self.recommender_config, self.evaluate_config, self.calibrate_config
         return self
 
     @property
@@ -127,11 +130,9 @@ class PipelineConfig(BaseModel):
         return checked(EvaluateConfig, {"seed": self.seed, **self.evaluation}, "evaluation")
 
     @property
-    def recommender_kind(self) -> str:
-        """What the manifest says made the embeddings."""
-        if self.dataset is not None:
-            return self.recommender
-        return "embeddings" if self.scorer is None and self.user_tower is None else "custom"
+    def calibrate_config(self) -> CalibrateConfig:
+        """The calibration's configuration, with the run's seed; TrainingError names a wrong key."""
+        return checked(CalibrateConfig, {"seed": self.seed, **self.calibration}, "calibration")
 
 
 def check_sae_keys(overrides: Mapping[str, Any]) -> None:

@@ -113,7 +113,10 @@ def _run(
         scorer_onnx=graphs.get("scorer"),
         user_tower_onnx=graphs.get("user_tower"),
     )
-    provenance = make_provenance(config, dataset, trained, labels, ranking=ranking, facts=recommender.facts)
+    if config.calibrate:
+        with clock.stage("calibration", "calibrating the dial"):
+            contents = stages.calibrated(config, contents, recommender, split, ui)
+    provenance = make_provenance(config, dataset, trained, labels, ranking=ranking, recommender=recommender)
     evaluation: dict[str, FileWriter] = {}
     if config.evaluate:
         with clock.stage("evaluation", "measuring fidelity and steering"):
@@ -126,7 +129,7 @@ def _run(
             config.out,
             contents,
             name=config.title,
-            recommender=config.recommender_kind,
+            recommender=recommender.name,
             provenance={**provenance, "seconds": dict(clock.seconds)},
             evaluation=evaluation,
             replace=config.replace,

@@ -10,6 +10,7 @@ from typing import Any
 from offline.config import PipelineConfig
 from offline.datasets.types import Dataset
 from offline.label import LabelResult
+from offline.recommenders.base import TrainedRecommender
 from sae.train import TrainResult
 
 PACKAGES = ("numpy", "torch", "scikit-learn", "scipy", "pyarrow", "onnx", "faiss-cpu", "safetensors")
@@ -22,19 +23,16 @@ def make_provenance(
     labels: LabelResult,
     *,
     ranking: dict[str, Any] | None,
-    facts: dict[str, Any] | None = None,
+    recommender: TrainedRecommender,
 ) -> dict[str, Any]:
-    """Command, configuration, seeds, versions, data with checksums and figures, as JSON can hold them.
-
-    ``facts``: of the trained recommender.
-    """
+    """Command, configuration, seeds, versions, data with checksums and figures, as JSON can hold them."""
     offered = sum(concept.offered for concept in labels.concepts.concepts)
     return {
         "command": list(config.command),
         "config": config.model_dump(mode="json", exclude={"command"}),
         "seed": config.seed,
         "data": dataset.provenance,
-        "recommender": {"kind": config.recommender_kind, **(facts or {})},
+        "recommender": {"kind": recommender.name, **recommender.facts},
         "ranking": ranking,
         "sae": {"config": trained.config.model_dump(mode="json"), "metrics": trained.metrics},
         "concepts": {

@@ -24,9 +24,9 @@ ConfigT_contra = TypeVar("ConfigT_contra", bound=BaseModel, contravariant=True)
 
 @dataclass(frozen=True)
 class NetworkEmbeddings(Embeddings):
-    """Embeddings under a network ``scorer``: ``forward(users [B, D], items [n, D]) -> [B, n]``; the metric says nothing."""
+    """Embeddings under a ``network``: ``forward(users [B, D], items [n, D]) -> [B, n]``; the metric says nothing."""
 
-    scorer: nn.Module
+    network: nn.Module
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,8 @@ def custom_recommender(
         for name, given in files.items()
         if given is not None
     }
-    return TrainedRecommender("custom", embeddings, made_scorer, made_tower, length, facts)
+    name = "custom" if facts else "embeddings"
+    return TrainedRecommender(name, embeddings, made_scorer, made_tower, length, facts)
 
 
 def _scorer_of(path: Path, dim: int) -> nn.Module:

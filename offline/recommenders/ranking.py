@@ -36,7 +36,7 @@ def scorer(recommender: Embeddings | TrainedRecommender) -> ScoresFn:
     embeddings = recommender.scored if isinstance(recommender, TrainedRecommender) else recommender
     if isinstance(embeddings, NetworkEmbeddings):
         tables = embeddings
-        return lambda users: network_scores(tables.scorer, tables.users[users], tables.items)
+        return lambda users: network_scores(tables.network, tables.users[users], tables.items)
     items = search_vectors(embeddings.items, None, embeddings.metric)
     bias = embeddings.item_bias
 
