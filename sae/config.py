@@ -117,8 +117,10 @@ class SaeConfig(_Frozen):
     top_items: int = Field(
         default=50, ge=1, description="length of the lists that shown counts and prediction_plackett_luce looks at"
     )
-    hide_interactions: bool = Field(
-        default=False, description="leave a user's observed items out of the list-wise terms, as they are never shown"
+    hide_interactions: bool | None = Field(
+        default=None,
+        description="leave a user's observed items, which are not shown again, out of the list-wise terms; "
+        "null: where interactions are given",
     )
     block_users: int | None = Field(default=None, ge=1, description="users of a step in the block terms; null: all")
     block_items: int | None = Field(default=None, ge=1, description="items of a step in the block terms; null: all")
@@ -148,24 +150,27 @@ class SaeConfig(_Frozen):
         """The default recipe for embeddings of size ``dim``: two stages, widths and sparsity from the data's size.
 
         ``latents = 4 dim``, at least 32, at most 1,024, a quarter of the items and an eighth of all rows, in multiples
-        of 8 (and never below 16); an item keeps about ``dim / 8`` latents (2 to 32), a user, who is a mixture
-        of tastes, about ``dim / 2`` (to 64). Beyond 128 dimensions a step takes half as many rows, to stay within
-        minutes. ``relu`` gets an L1 penalty, without which it is not sparse.
-        Measured in docs/decisions/003.
+        of 8 (and never below 16); in stage 1 a row keeps about ``dim / 11`` latents, in stage 2 an item about
+        ``dim / 8`` (2 to 32) and a user, who is a mixture of tastes, about ``dim / 2`` (to 64). Beyond 128 dimensions a
+        step takes half as many rows, to stay within minutes. ``relu`` gets an L1 penalty, without which it is not
+        sparse. Measured in docs/decisions/003 and 008.
         """
         latents = max(16, min(max(32, 4 * dim), 1024, n_items // 4, (n_items + n_users) // 8) // 8 * 8)
         k_items = min(max(2, round(dim / 8)), 32, latents // 8)
         k_users = max(k_items, min(round(dim / 2), 64, latents // 4))
+        k_first = max(2, round(0.75 * k_items))
         batch = 512 if dim <= 128 else 256
         l1 = 0.01 if activation == "relu" else 0.0
         return cls(
             latents=latents,
             activation=activation,
             towers="untied",
-            stage1=StageConfig(steps=3000, learning_rate=3e-3, k_users=k_items, k_items=k_items, l1=l1),
+            norm_power=0.75,
+            whitening=0.6,
+            stage1=StageConfig(steps=2000, learning_rate=3e-3, k_users=k_first, k_items=k_first, l1=l1),
             stage2=StageConfig(
-                steps=1500,
-                learning_rate=5e-3,
+                steps=1000,
+                learning_rate=1e-2,
                 item_encoder_rate=0.5,
                 k_users=k_users,
                 k_items=k_items,
@@ -177,18 +182,31 @@ class SaeConfig(_Frozen):
             ),
             batch_users=batch,
             batch_items=2 * batch,
+            pair_sampling="shown",
+            temperature=0.25,
             seed=seed,
         )
+
+    @property
+    def stages(self) -> tuple[StageConfig, ...]:
+        """One or two."""
+        return (self.stage1,) if self.stage2 is None else (self.stage1, self.stage2)
+
+    @property
+    def hides(self) -> bool:
+        """Interactions, where there are any, decide what counts as shown."""
+        lists = any(stage.prediction_listwise or stage.prediction_plackett_luce for stage in self.stages)
+        return self.hide_interactions is not False and (lists or self.pair_sampling == "shown")
 
     @model_validator(mode="after")
     def _stages_fit(self) -> Self:
         if self.towers == "untied" and self.stage2 is None:
             raise ValueError("towers: untied needs a stage2")
-        if self.tied and any(stage is not None and stage.unit_decoder for stage in (self.stage1, self.stage2)):
+        if self.tied and any(stage.unit_decoder for stage in self.stages):
             raise ValueError("tied weights cannot be held at unit norm: set unit_decoder to false")
         if any(below >= above for below, above in pairwise((0, *self.matryoshka, self.latents))):
             raise ValueError(f"matryoshka must be ascending widths below latents = {self.latents}")
-        for stage in (self.stage1, self.stage2):
-            if stage is not None and max(stage.k_users, stage.k_items) > self.latents:
+        for stage in self.stages:
+            if max(stage.k_users, stage.k_items) > self.latents:
                 raise ValueError(f"k_users and k_items must not exceed latents = {self.latents}")
         return self

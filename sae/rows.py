@@ -90,7 +90,8 @@ class TrainingRows:
                     "item bias", found=f"shape {item_bias.shape}", expected=f"{len(items)} finite numbers"
                 )
         known = None if pairs is None else _check_pairs(pairs, len(users), len(items))
-        if known is None and (config.pair_sampling in {"interactions", "mixed"} or config.hide_interactions):
+        observed = config.pair_sampling in {"interactions", "mixed"}
+        if known is None and (observed or config.hide_interactions):
             asking = "hide_interactions" if config.hide_interactions else f"pair_sampling {config.pair_sampling}"
             raise TrainingError(
                 asking,
@@ -129,7 +130,7 @@ class TrainingRows:
                 users,
                 item_bias,
                 metric,
-                known if config.pair_sampling in {"interactions", "mixed"} or config.hide_interactions else None,
+                known if observed or config.hides else None,
             ),
             one_sided=one_sided,
         )

@@ -125,7 +125,7 @@ class _Run:
             self.sae.untie()
         sizes = len(data.users.rows), len(data.items.rows)
         self.hidden = None
-        if config.hide_interactions and data.pairs is not None:
+        if config.hides and data.pairs is not None:
             self.hidden = Hidden(data.pairs, *sizes, place)
         shown = None
         if config.pair_sampling == "shown":

@@ -9,6 +9,7 @@ from sae.config import SaeConfig, StageConfig
 from sae.objective import step_loss
 from sae.rows import TrainingRows
 from sae.scorer import FrozenScorer
+from sae.shown import Hidden
 from tests.sae.networks import SmallNcf
 
 pytestmark = pytest.mark.train
@@ -209,3 +210,58 @@ def test_with_its_terms_off_a_network_leaves_no_gradient():
         assert torch.equal(a.grad, b.grad), name
     loss, _ = step_loss(with_network, data, scorer, config, stage(), users=ROWS_U, items=ROWS_V, dead=NOBODY_DEAD)
     assert not loss.requires_grad
+
+
+def test_hidden_pairs_take_no_part_in_the_lists():
+    """Changing the score of a hidden item changes nothing; hiding it changes the loss."""
+    sae, data, scorer, config = parts()
+    hidden = Hidden((np.zeros(ITEMS - 1, np.int64), np.arange(1, ITEMS)), USERS, ITEMS, torch.device("cpu"))
+    for term in ("prediction_listwise", "prediction_plackett_luce"):
+        values = []
+        for who in (None, hidden):
+            loss, _ = step_loss(
+                sae, data, scorer, config, stage(**{term: 1.0}), users=ROWS_U[:1], items=ROWS_V, dead=NOBODY_DEAD,
+                hidden=who,
+            )  # fmt: skip
+            values.append(float(loss.detach()))
+        # Only one item is left to show: every list is perfect.
+        assert values[0] > 0.01
+        assert values[1] == pytest.approx(0.0, abs=1e-5), term
+
+
+def test_block_terms_look_at_part_of_the_batch():
+    _, whole, _ = loss_of({"prediction_block": 1.0})
+    _, part, _ = loss_of({"prediction_block": 1.0}, block_users=3, block_items=4)
+    sae, data, scorer, config = parts()
+    rows_u, rows_v = torch.tensor([0, 4, 8]), torch.tensor([0, 3, 7, 10])
+    same, _ = step_loss(
+        sae, data, scorer, config, stage(prediction_block=1.0), users=rows_u, items=rows_v, dead=NOBODY_DEAD
+    )
+    assert float(part.detach()) == pytest.approx(float(same.detach()))
+    assert float(part.detach()) != pytest.approx(float(whole.detach()))
+
+
+def test_raw_units_are_means_of_squares_added_up():
+    sae, data, scorer, config = parts(units="raw", normalise=False, whitening=0.0)
+    loss, _ = step_loss(
+        sae, data, scorer, config, stage(reconstruction=1.0), users=ROWS_U, items=ROWS_V, dead=NOBODY_DEAD
+    )
+    wanted = 0.0
+    for tower, x, k in ((sae.user, data.raw_users, 3), (sae.item, data.raw_items, 2)):
+        wanted += (x - tower.decode(sae.activate(tower.pre(x), k))).square().mean().item()
+    assert float(loss.detach()) == pytest.approx(wanted)
+
+
+def test_nested_prefixes_are_averaged():
+    sae, data, scorer, config = parts(matryoshka=(2, 6))
+    loss, _ = step_loss(
+        sae, data, scorer, config, stage(reconstruction=1.0), users=ROWS_U, items=ROWS_V, dead=NOBODY_DEAD
+    )
+    wanted = 0.0
+    for tower, side, k in ((sae.user, data.users, 3), (sae.item, data.items, 2)):
+        code = sae.activate(tower.pre(side.rows), k)
+        for width in (2, 6, LATENTS):
+            cut = code.clone()
+            cut[:, width:] = 0
+            wanted += (side.rows - tower.decode(cut)).square().sum(1).mean().item() / side.variance / 6
+    assert float(loss.detach()) == pytest.approx(wanted)

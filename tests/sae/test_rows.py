@@ -150,4 +150,6 @@ def test_refusals():
         "pair_sampling mixed: found no interactions, expected pairs of user and item rows. "
         "Pass interactions, or use pair_sampling = uniform and hide_interactions = false."
     )
-    assert refusal(config=CONFIG.model_copy(update={"hide_interactions": True})).startswith("hide_interactions: found no")
+    assert refusal(config=CONFIG.model_copy(update={"hide_interactions": True})).startswith(
+        "hide_interactions: found no"
+    )
