@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from torch import nn
 from bundle import BundleContents, SaeWeights, SparseCodes
 from bundle.errors import TrainingError
 from bundle.writer import FileWriter
+from offline.calibrate import calibrate
 from offline.config import PipelineConfig, make_sae_config
 from offline.datasets import load_dataset
 from offline.datasets.tables import load_tables
 from offline.datasets.types import Dataset, FloatArray, Interactions
 from offline.evaluate import evaluate
 from offline.evaluate.report import write_html
+from offline.evaluate.subject import Subject
 from offline.export_torch import export_scorer, export_user_tower
 from offline.heldout import held_out_scores
 from offline.label import LabelResult, label_concepts
@@ -36,6 +39,9 @@ from offline.workspace import Workspace
 from sae.train import TrainResult, train_sae
 
 CHUNK_CODES = 16_000_000
+SHOWN = 3
+"""Sentences of one kind that are said to the person who waits."""
+
 MOST_ITEMS_KNN = 50_000
 """Item-kNN compares all pairs of items: minutes beyond this, and no part of a bundle."""
 
@@ -245,6 +251,29 @@ def label(
     return labels
 
 
+def calibrated(
+    config: PipelineConfig,
+    contents: BundleContents,
+    recommender: TrainedRecommender,
+    split: Split | None,
+    ui: Progress,
+) -> BundleContents:
+    """The contents with their dial; what a strength of 1 does not reach is said."""
+    subject = Subject(recommender.scored, contents.sae, contents.item_codes, contents.concepts, contents.arrays)
+    calibration = calibrate(
+        subject,
+        None if split is None else split.train,
+        config.calibrate_config,
+        progress=lambda done, total, _: ui.step(done, total, {}),
+    )
+    poor = [curve.poor for curve in calibration.curves if curve.channel == "item" and curve.poor]
+    for sentence in poor[:SHOWN]:
+        ui.say(sentence)
+    if len(poor) > SHOWN:
+        ui.say(f"... and {len(poor) - SHOWN} more of a poor reach: tiller concepts show CONCEPT")
+    return replace(contents, calibration=calibration)
+
+
 def measure(
     config: PipelineConfig,
     contents: BundleContents,
@@ -267,6 +296,7 @@ def measure(
         train=None if split is None else split.train,
         test=None if split is None else split.test,
         config=config.evaluate_config,
+        calibration=contents.calibration,
         held_out=held_out_scores(contents.item_codes, embeddings.items, config.label_config),
         ranking=provenance["ranking"],
         history=trained.history,

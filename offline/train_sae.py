@@ -48,7 +48,7 @@ A text column becomes concepts (genre:horror), a number intervals (year:1980s, p
 where it was when the same command is given again.
 """  # noqa: E501 - commands are not broken
 
-SECTIONS = ("sae", "recommender", "world", "label", "evaluation")
+SECTIONS = ("sae", "recommender", "world", "label", "calibration", "evaluation")
 """Sections of a --config file, each with the keys of its own configuration."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -93,6 +93,7 @@ def _command(
     resume: Annotated[bool, typer.Option(help="Go on with a killed run of the same input.")] = True,
     keep_run: Annotated[bool, typer.Option("--keep-run", help="Keep OUT.run with its checkpoints.")] = False,
     evaluate: Annotated[bool, typer.Option(help="Measure fidelity and steering for the report.")] = True,
+    calibrate: Annotated[bool, typer.Option(help="Measure what dose gives which share of the list.")] = True,
     store_users: Annotated[bool, typer.Option(help="Put users' ids and vectors into the bundle.")] = True,
 ) -> None:
     given = {name: value for name, value in locals().items() if name != "context"}
@@ -158,6 +159,7 @@ def _configure(given: dict[str, Any], typed: Sequence[str]) -> PipelineConfig:
             label=checked(LabelConfig, sections.get("label", {}), "label"),
             world=checked(SyntheticConfig, sections.get("world", {}), "world"),
             recommender_options=sections.get("recommender", {}),
+            calibration=sections.get("calibration", {}),
             evaluation=sections.get("evaluation", {}),
             command=("python", "-m", "offline.train_sae", *typed),
         )

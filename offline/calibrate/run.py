@@ -115,7 +115,8 @@ class _Users:
         return cls(panel, bases, [Methods(subject, panel, base, None, seed) for base in bases])
 
     def line(self, place: int, concept: Concept, channel: str, direction: Direction) -> Line | None:
-        return self.methods[place].of(concept, (channel,))[channel](direction)
+        make = self.methods[place].of(concept, (channel,)).get(channel)
+        return make(direction) if make is not None else None
 
 
 def _curve(

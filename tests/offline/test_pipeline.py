@@ -83,6 +83,8 @@ def test_own_parquet_to_a_bundle(from_parquet: tuple[Bundle, Told]) -> None:
     assert {"genre:drama", "genre:comedy"} <= offered(bundle)
     qualities = [c.quality for c in contents.concepts.concepts if c.offered]
     assert np.mean([quality.auc for quality in qualities if quality is not None]) > 0.75
+    assert {curve.concept for curve in contents.calibration.curves} == offered(bundle)
+    assert contents.calibration.check is not None
     assert not bundle.path.with_name("mine.run").exists()
     assert ui.stages == [
         "reading tables",
@@ -90,6 +92,7 @@ def test_own_parquet_to_a_bundle(from_parquet: tuple[Bundle, Told]) -> None:
         "training the SAE, stage 1",
         "training the SAE, stage 2",
         "naming concepts",
+        "calibrating the dial",
         "writing and verifying the bundle",
     ]
     assert ui.closed == 1
