@@ -78,6 +78,7 @@ class PolicyError(SteeringError):
     Args:
         what: the folder, or the whole sentence where there are no single problems.
         problems: every fault of every file, in the order of the files; the message shows the first 100.
+        outcome: what came of it.
         found: what was there.
         expected: what should have been there.
         hint: what to do next.
@@ -88,6 +89,7 @@ class PolicyError(SteeringError):
         what: str,
         *,
         problems: tuple[Problem, ...] = (),
+        outcome: str = "no policy was loaded",
         found: object = None,
         expected: object = None,
         hint: str | None = None,
@@ -95,7 +97,7 @@ class PolicyError(SteeringError):
         self.problems = problems
         if problems:
             count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-            lines = [f"{what}: {count}, no policy was loaded.", *map(str, problems[:SHOWN_PROBLEMS])]
+            lines = [f"{what}: {count}, {outcome}.", *map(str, problems[:SHOWN_PROBLEMS])]
             if len(problems) > SHOWN_PROBLEMS:
                 lines.append(f"... and {len(problems) - SHOWN_PROBLEMS} more.")
             what = "\n  ".join(lines)

@@ -8,14 +8,15 @@
     load       files, or a folder of them -> PolicySet
     resolve    the conflict rule: rules in any order -> Plan
     describe   a policy in words, what is different between two sets
+    cases      what a team expects of its policies
     check      warnings about a valid file: concepts a bundle lacks, attributes that look misspelt
 
 Knows neither gRPC nor Prometheus nor logs.
 """
 
 from server.errors import PolicyError, Problem
-from server.policy.check import PolicyWarning, check_attributes, check_concepts
-from server.policy.describe import Change, changes, conditions, rule_in_words
+from server.policy.check import PolicyWarning, check_attributes, check_concepts, check_reach
+from server.policy.describe import Change, changes, conditions, rule_in_words, unmet
 from server.policy.load import compile_files, load_policies, read_folder, revision_of
 from server.policy.policies import NO_FOLDER, Policy, PolicySet
 from server.policy.resolve import resolve
@@ -37,6 +38,7 @@ __all__ = [
     "changes",
     "check_attributes",
     "check_concepts",
+    "check_reach",
     "compile_files",
     "conditions",
     "load_policies",
@@ -44,4 +46,5 @@ __all__ = [
     "resolve",
     "revision_of",
     "rule_in_words",
+    "unmet",
 ]

@@ -55,6 +55,22 @@ def check_concepts(policies: PolicySet, offered: Collection[str]) -> list[Policy
     return warnings
 
 
+def check_reach(policies: PolicySet, at: float) -> list[PolicyWarning]:
+    """What is worth knowing about a policy that means what it says: it is over, or its promise is to some users only."""
+    notes: list[PolicyWarning] = []
+    for policy in policies.policies:
+        if not policy.enabled:
+            continue
+        if policy.windows and all(window.end is not None and window.end <= at for window in policy.windows):
+            what = "its time is over, it reaches nobody any more; remove it, or set enabled: false"
+            notes.append(PolicyWarning(policy.file, policy.line, policy.name, "time", what))
+        rollout, filters = policy.rollout, [rule for rule in policy.rules if rule.action == "filter"]
+        if rollout is not None and rollout.percent < 100 and filters and not policy.shadow:
+            what = f"its filter holds for {rollout.percent:g} % alone; the others may see {filters[0].concept}"
+            notes.append(PolicyWarning(policy.file, policy.line, policy.name, "rollout", what))
+    return notes
+
+
 def check_attributes(policies: PolicySet) -> list[PolicyWarning]:
     """``when`` keys that are nearly, and not quite, a usual attribute: such a policy would never match."""
     warnings: list[PolicyWarning] = []

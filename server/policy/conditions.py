@@ -28,7 +28,7 @@ MAX_TEXT = 200
 MAX_VALUES = 1000
 MAX_WINDOWS = 20
 ATTRIBUTE = r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"
-TAGS = frozenset({"<texts>", "<not>", "<window>", "<windows>", "<percent>", "<rollout>"})
+TAGS = frozenset({"<texts>", "<not>", "<window>", "<windows>", "<percent>", "<rollout>", "<memberships>"})
 """What pydantic puts into a place for the form that was chosen; not part of the file."""
 
 KNOWN_ATTRIBUTES = ("surface", "segment", "country")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Literal
 
 from server.policy.policies import Policy, PolicySet
 from server.policy.rollout import USER, Rollout
-from server.policy.windows import DAY_MINUTES, DAYS, Window
+from server.policy.windows import DAY_MINUTES, DAYS, Window, any_open
 from server.types import Action, Channel, Membership, Rule
 
 _PLACE = frozenset({"file", "line", "rule_lines"})
@@ -24,6 +24,22 @@ def conditions(policy: Policy) -> list[str]:
         said.append(" or ".join(_window(window) for window in policy.windows))
     if policy.rollout is not None:
         said.append(_rollout(policy.rollout, policy.name))
+    return said
+
+
+def unmet(policy: Policy, attributes: Mapping[str, str], user: str | None, at: float) -> list[str]:
+    """Why a policy does not reach a request: one phrase per condition that does not hold."""
+    said = [] if policy.enabled else ["it is disabled"]
+    for name, values in policy.when:
+        if attributes.get(name) not in values:
+            said.append(f"it wants {name} to be {_any(values)}, the request says {attributes.get(name, 'nothing')}")
+    for name, values in policy.unless:
+        if attributes.get(name) in values:
+            said.append(f"it leaves out {name} {attributes[name]}")
+    if policy.windows and not any_open(policy.windows, at):
+        said.append(f"it is open {' or '.join(map(_window, policy.windows))}, and that is not now")
+    if policy.rollout is not None and not policy.rollout.reaches(user, attributes):
+        said.append(f"it reaches {_rollout(policy.rollout, policy.name)}, and this is not one of them")
     return said
 
 

@@ -16,7 +16,7 @@ from server.policy.words import nearest, show
 
 M = TypeVar("M", bound=BaseModel)
 
-_CHOICES = {
+CHOICES = {
     "action": ("filter", "demote", "promote"),
     "channel": ("item", "query"),
     "mode": ("enforce", "shadow"),
@@ -63,7 +63,7 @@ POLICIES = Form(
     top="a mapping with the key policies",
     levels={"policies": PolicyEntry, "rules": RuleEntry, "time": WindowEntry, "rollout": RolloutEntry},
     expected=EXPECTED,
-    choices=_CHOICES,
+    choices=CHOICES,
     free={"when": EXPECTED["*"]},
 )
 

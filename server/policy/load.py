@@ -17,7 +17,7 @@ from server.policy.document import Document, read_document
 from server.policy.policies import Policy, PolicySet
 from server.policy.rollout import Rollout
 from server.policy.schema import MAX_POLICIES, PolicyEntry, RuleEntry
-from server.types import Action, Channel, Membership, Rule
+from server.types import REQUEST, Action, Channel, Membership, Rule
 
 MAX_FILE_BYTES = 256 * 1024
 MAX_FILES = 200
@@ -58,7 +58,7 @@ def compile_files(contents: Mapping[str, bytes], origin: str, problems: Iterable
     policies: list[Policy] = []
     names: dict[str, tuple[str, int, int]] = {}
     for file, content in contents.items():
-        document, faults = _parse(content, file)
+        document, faults = parse(content, file)
         if document is not None:
             parsed, refused = problems_of(document, file, POLICIES)
             faults += refused + _taken(document, file, names)
@@ -123,7 +123,8 @@ def read_folder(folder: Path) -> tuple[dict[str, bytes], list[Problem]]:
     return contents, problems
 
 
-def _parse(content: bytes, file: str) -> tuple[Document | None, list[Problem]]:
+def parse(content: bytes, file: str) -> tuple[Document | None, list[Problem]]:
+    """One file's text as data with lines; None where it cannot be read."""
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -162,7 +163,7 @@ def _compile(entry: PolicyEntry, document: Document, file: str, index: int) -> P
         shadow=entry.mode == "shadow",
         priority=entry.priority,
         when=tuple((name, frozenset(values)) for name, values in sorted(when.attributes.items())),
-        rules=tuple(_rule(rule, entry) for rule in entry.rules),
+        rules=tuple(to_rule(rule, entry) for rule in entry.rules),
         file=file,
         line=document.line(loc),
         rule_lines=tuple(document.line((*loc, "rules", place)) for place in range(len(entry.rules))),
@@ -173,7 +174,8 @@ def _compile(entry: PolicyEntry, document: Document, file: str, index: int) -> P
     )
 
 
-def _rule(rule: RuleEntry, policy: PolicyEntry) -> Rule:
+def to_rule(rule: RuleEntry, policy: PolicyEntry | None = None) -> Rule:
+    """An entry as the engine takes it: a policy's rule, or without one a request's."""
     action = Action(rule.action)
     return Rule(
         action=action,
@@ -181,8 +183,8 @@ def _rule(rule: RuleEntry, policy: PolicyEntry) -> Rule:
         strength=1.0 if action is Action.FILTER else rule.strength,
         channel=Channel(rule.channel),
         membership=MEMBERSHIPS[rule.membership],
-        source=f"policy:{policy.name}",
-        priority=policy.priority,
-        shadow=policy.mode == "shadow",
+        source=REQUEST if policy is None else f"policy:{policy.name}",
+        priority=0 if policy is None else policy.priority,
+        shadow=policy is not None and policy.mode == "shadow",
         fills=rule.fallback == "fill",
     )

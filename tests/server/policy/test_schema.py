@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from server.policy.conditions import RolloutEntry, When, WindowEntry
-from server.policy.diagnose import _CHOICES
+from server.policy.diagnose import CHOICES
 from server.policy.load import MEMBERSHIPS
 from server.policy.schema import EXPECTED, PolicyEntry, PolicyFile, RuleEntry
 from server.types import DEFAULT_STRENGTH, Action, Channel, Membership
@@ -27,8 +27,8 @@ def test_choices_are_those_of_the_core() -> None:
     assert set(get_args(fields["channel"].annotation)) == {channel.value for channel in Channel}
     assert set(MEMBERSHIPS.values()) == set(Membership)
     assert MEMBERSHIPS["activation"] is MEMBERSHIPS["readout"] is Membership.READOUT
-    assert set(_CHOICES["membership"]) == set(MEMBERSHIPS) - {None, "readout"}
-    assert set(_CHOICES) == {"action", "channel", "mode", "membership", "fallback"}
+    assert set(CHOICES["membership"]) == set(MEMBERSHIPS) - {None, "readout"}
+    assert set(CHOICES) == {"action", "channel", "mode", "membership", "fallback"}
 
 
 def test_defaults() -> None:

@@ -1,0 +1,101 @@
+"""A synchronous client of the admin service: what `tiller policy` asks a running server.
+
+Answers are the messages of protos/steering/v1/admin.proto as they come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, TypeVar
+
+import grpc
+
+from client.errors import from_rpc_error
+from protos.steering.v1 import admin_pb2 as pb
+from protos.steering.v1.admin_pb2_grpc import AdminServiceStub
+
+MAX_MESSAGE_BYTES = 64 << 20
+
+_T = TypeVar("_T")
+
+
+class TillerAdmin:
+    """Asks the admin service of one server; close it, or use it in a ``with`` block.
+
+    Args:
+        target: "HOST:PORT" of the server's --admin-port.
+        timeout: seconds a call may take; a preview has its own.
+    """
+
+    def __init__(self, target: str, *, timeout: float = 10.0) -> None:
+        self.target = target
+        self.timeout = timeout
+        options = [
+            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ]
+        self._channel = grpc.insecure_channel(target, options=options)
+        self._stub = AdminServiceStub(self._channel)
+
+    def status(self) -> pb.GetStatusResponse:
+        """What is served, since when, and whether what lies in the policy folder is in force."""
+        return self._call(self._stub.GetStatus, pb.GetStatusRequest())
+
+    def policies(self) -> pb.ListPoliciesResponse:
+        """The policies in force."""
+        return self._call(self._stub.ListPolicies, pb.ListPoliciesRequest())
+
+    def validate(self, files: Mapping[str, bytes]) -> pb.ValidatePoliciesResponse:
+        """Would these files (name -> content) be taken?"""
+        return self._call(self._stub.ValidatePolicies, pb.ValidatePoliciesRequest(files=_sources(files)))
+
+    def preview(
+        self,
+        files: Mapping[str, bytes],
+        *,
+        users: int = 0,
+        user_ids: Iterable[str] = (),
+        seed: int = 0,
+        k: int = 0,
+        attributes: Mapping[str, str] | None = None,
+        at: float = 0.0,
+        timeout: float = 300.0,
+    ) -> pb.PreviewPoliciesResponse:
+        """Who would see what differently under these files than under the policies in force; 0: the server's choice."""
+        request = pb.PreviewPoliciesRequest(
+            files=_sources(files), users=users, user_ids=user_ids, seed=seed, k=k, at=at,
+            attributes=None if attributes is None else pb.Attributes(values=attributes),
+        )  # fmt: skip
+        return self._call(self._stub.PreviewPolicies, request, timeout)
+
+    def reload(self) -> pb.ReloadPoliciesResponse:
+        """Have the server read its policy folder again, now; a refusal is an answer."""
+        return self._call(self._stub.ReloadPolicies, pb.ReloadPoliciesRequest(), 60.0)
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._channel.close()
+
+    def __enter__(self) -> TillerAdmin:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _call(self, method: Callable[..., _T], request: Any, timeout: float | None = None) -> _T:
+        """One call.
+
+        Raises:
+            TillerRpcError: the server refused, or did not answer.
+        """
+        try:
+            return method(request, timeout=timeout or self.timeout)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error, self.target) from error
+
+
+def _sources(files: Mapping[str, bytes]) -> list[pb.PolicySource]:
+    return [pb.PolicySource(name=name, content=content) for name, content in files.items()]
