@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import policy_running
-from cli.policy_options import AT, ATTRIBUTE, BUNDLE, JSON, SEED, USERS, K, attributes_of, moment
+from cli.policy_options import AT, ATTRIBUTE, BUNDLE, EXAMPLES, JSON, SEED, USERS, K, attributes_of, moment
 
 if TYPE_CHECKING:
     from cli.policy_cases import Verdict
@@ -137,6 +137,7 @@ def diff(
     attribute: ATTRIBUTE = None,
     at: AT = None,
     seed: SEED = 0,
+    examples: EXAMPLES = 1,
     as_json: JSON = False,
 ) -> None:
     """Who sees what differently under B than under A: policies in words, users reached, shares, overlap, examples.
@@ -160,7 +161,7 @@ def diff(
     from cli.console import make_console
     from cli.policy_picture import print_preview
 
-    print_preview(preview, make_console(), before=str(before), after=str(after))
+    print_preview(preview, make_console(), before=str(before), after=str(after), examples=examples)
 
 
 policy_running.register(app)

@@ -18,6 +18,7 @@ ATTRIBUTE = Annotated[
 AT = Annotated[
     str | None, typer.Option(metavar="TIME", help="The instant, such as 2026-12-24T20:00:00+01:00; left out: now.")
 ]
+EXAMPLES = Annotated[int, typer.Option(min=0, max=3, help="Users whose two lists are shown, the furthest apart.")]
 SEED = Annotated[int, typer.Option(min=0, help="Which users are drawn.")]
 JSON = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 BUNDLE = Annotated[Path, typer.Option("--bundle", metavar="DIR", help="The bundle whose users and items are asked.")]

@@ -24,7 +24,7 @@ KINDS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yel
 
 
 def print_preview(preview: Any, console: Console, *, before: str, after: str, examples: int) -> None:
-    """The whole picture; ``before`` and ``after``: what the two sides are called; ``examples``: users shown, at most."""
+    """The whole picture; ``before``, ``after``: what the sides are called; ``examples``: users shown, at most."""
     print_changes(preview.changes, console, before=before, after=after)
     if not preview.situations:
         return

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.policy_options import AT, ATTRIBUTE, JSON, SEED, USERS, K, attributes_of, moment
+from cli.policy_options import AT, ATTRIBUTE, EXAMPLES, JSON, SEED, USERS, K, attributes_of, moment
 
 if TYPE_CHECKING:
     from client.admin import TillerAdmin
@@ -30,18 +30,20 @@ def register(app: typer.Typer) -> None:
 
 def preview(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the candidate policies, all of them.")],
+    *,
     admin: ADMIN = DEFAULT_ADMIN,
     users: USERS = 200,
     k: K = 10,
     attribute: ATTRIBUTE = None,
     at: AT = None,
     seed: SEED = 0,
+    examples: EXAMPLES = 1,
     as_json: JSON = False,
 ) -> None:
     """Who would see what differently if a running server took FOLDER: shares, overlap, examples. Changes nothing.
 
-    The server asks its own engine for a sample of the bundle's users, under the policies in force and under FOLDER's, in
-    every situation that a different policy asks for, or in the one that --attribute names.
+    The server asks its own engine for a sample of the bundle's users, under the policies in force and under FOLDER's,
+    in every situation that a different policy asks for, or in the one that --attribute names.
 
     Example: tiller policy preview examples/policies --admin 127.0.0.1:50052 --attribute surface=kids
     """
@@ -59,7 +61,8 @@ def preview(
     from cli.console import make_console
     from cli.policy_picture import print_preview
 
-    print_preview(answer, make_console(), before=f"in force ({answer.revision_before})", after=str(folder))
+    before = f"in force ({answer.revision_before})"
+    print_preview(answer, make_console(), before=before, after=str(folder), examples=examples)
 
 
 def list_(admin: ADMIN = DEFAULT_ADMIN, as_json: JSON = False) -> None:
@@ -108,9 +111,8 @@ def status(admin: ADMIN = DEFAULT_ADMIN, as_json: JSON = False) -> None:
         typer.echo(f"policies  {answer.policies}, revision {answer.policy_revision}, from {where}")
         loaded, checked = (_ago(at) for at in (answer.policies_loaded_at, answer.policies_checked_at))
         typer.echo(f"loaded    {loaded} ago; looked at {checked} ago")
-        typer.echo(
-            f"reloads   {answer.reloads} taken, {answer.refusals} refused since the start, {_ago(answer.started_at)} ago"
-        )
+        since = f"since the start, {_ago(answer.started_at)} ago"
+        typer.echo(f"reloads   {answer.reloads} taken, {answer.refusals} refused {since}")
         if answer.stale:
             typer.echo(f"STALE     what lies in the folder is refused; an earlier revision serves:\n{answer.error}")
     if answer.stale:
@@ -120,7 +122,7 @@ def status(admin: ADMIN = DEFAULT_ADMIN, as_json: JSON = False) -> None:
 def reload_(admin: ADMIN = DEFAULT_ADMIN) -> None:
     """Have a running server read its policy folder again, now. Exit code 1 where that is refused.
 
-    Watching does this by itself; by hand also an empty folder is taken, which watching takes for a mount that comes late.
+    Watching does this by itself; by hand also an empty folder is taken, which may be a mount that comes late.
 
     Example: tiller policy reload --admin 127.0.0.1:50052
     """

@@ -56,7 +56,7 @@ def check_concepts(policies: PolicySet, offered: Collection[str]) -> list[Policy
 
 
 def check_reach(policies: PolicySet, at: float) -> list[PolicyWarning]:
-    """What is worth knowing about a policy that means what it says: it is over, or its promise is to some users only."""
+    """What is worth knowing about a policy that is as meant: it is over, or its promise is to some users only."""
     notes: list[PolicyWarning] = []
     for policy in policies.policies:
         if not policy.enabled:
