@@ -24,6 +24,8 @@ from server.retrieval import (
     ProxyRetriever,
     Retriever,
     best_allowed,
+    dense_search,
+    prefers_dense,
     steered_search,
 )
 from server.types import FloatArray, IntArray, Ranking
@@ -83,6 +85,12 @@ class MetricAsked:
         self._query = query
         self._vectors = vectors
         self._postings: dict[str, FloatArray] = {}
+        self._listed = 0
+
+    @cached_property
+    def _all(self) -> FloatArray:
+        """Scores of every item, [N]."""
+        return self._vectors @ self._query
 
     def search(self, n: int, allowed: BitArray | None) -> Ranking:
         """See Asked."""
@@ -98,6 +106,8 @@ class MetricAsked:
 
     def steered(self, k: int, gains: Sequence[Gain], allowed: BitArray | None, base: Ranking | None) -> Ranking:
         """See Asked."""
+        if prefers_dense(gains, len(self._vectors), exact=self._retriever.exact):
+            return dense_search(self._all, k, gains, allowed)
         return steered_search(self._retriever, self._query, k, gains, allowed, base=base)
 
     def scores(self, rows: IntArray) -> ScoreArray:
@@ -126,7 +136,11 @@ class MetricAsked:
     def _posting_scores(self, steerable: Steerable) -> FloatArray:
         known = self._postings.get(steerable.id)
         if known is None:
-            known = self._postings[steerable.id] = steerable.posting_vectors @ self._query
+            self._listed += len(steerable.posting)
+            # Posting lists that add up to more than the catalogue cost more than the catalogue.
+            whole = self._listed > len(self._vectors)
+            known = self._all[steerable.posting] if whole else steerable.posting_vectors @ self._query
+            self._postings[steerable.id] = known
         return known
 
 
