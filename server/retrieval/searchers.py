@@ -18,7 +18,7 @@ from server.bits import BitArray
 from server.types import FloatArray, IntArray
 
 HNSW_ROWS = 40.0
-"""Rows that an exact scan scores in the time the graph search spends per candidate kept (docs/decisions/006)."""
+"""Rows that an exact scan scores in the time the graph search spends per candidate kept (docs/decisions/015)."""
 
 IVF_ROWS = 0.5
 """The same per row of an inverted list that is searched."""
