@@ -43,13 +43,13 @@ class NcfConfig(BaseModel):
     hidden: tuple[int, ...] = Field(default=(64, 32, 16), min_length=1, description="widths of the hidden layers")
     pretrained: bool = Field(default=True, description="embeddings start as matrix factorisation's, rescaled")
     init_scale: float = Field(default=0.3, gt=0, description="standard deviation of the initial embeddings' entries")
-    epochs: int = Field(default=15, ge=1, description="passes over the users")
+    epochs: int = Field(default=10, ge=1, description="passes over the users")
     batch_users: int = Field(default=256, ge=1, description="users per step")
     sampled_items: int = Field(default=1024, ge=2, description="items that a step's likelihood is taken over")
     learning_rate: float = Field(default=0.006, gt=0, description="peak of the one-cycle schedule, of the layers")
     embedding_rate: float = Field(default=0.01, gt=0, description="the same of the embeddings")
     l2: float = Field(default=0.02, ge=0, description="penalty on the mean squared norm of user and of item vectors")
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="on the embeddings that enter the layers")
+    dropout: float = Field(default=0.2, ge=0, lt=1, description="on the embeddings that enter the layers")
 
 
 class NcfScorer(nn.Module):

@@ -45,7 +45,7 @@ class SasRecConfig(BaseModel):
     heads: int = Field(default=2, ge=1, description="attention heads; divides dim")
     max_length: int = Field(default=200, ge=1, description="newest items of a history that are read, T")
     dropout: float = Field(default=0.2, ge=0, lt=1, description="on embeddings and on what each sublayer adds")
-    epochs: int = Field(default=30, ge=1, description="passes over the users, one window of each")
+    epochs: int = Field(default=20, ge=1, description="passes over the users, one window of each")
     batch_positions: int = Field(default=6400, ge=1, description="positions per step, padding included")
     learning_rate: float = Field(default=0.004, gt=0, description="peak of the one-cycle schedule")
     weight_decay: float = Field(default=0.01, ge=0, description="of AdamW, on every weight")
