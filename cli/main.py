@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from cli import bundles, concepts, delegate, demo, policies, recommend
+from cli import bundles, concepts, delegate, demo, policies, recommend, reproduce
 
 # Usage errors come from click, which some releases of typer bundle: BadParameter < UsageError < ClickException.
 _CLICK_ERROR: type[BaseException] = typer.BadParameter.__mro__[2]
@@ -30,6 +30,7 @@ app = typer.Typer(
 demo.register(app)
 delegate.register(app)
 recommend.register(app)
+reproduce.register(app)
 app.add_typer(concepts.app, name="concepts")
 app.add_typer(bundles.app, name="bundle")
 app.add_typer(policies.app, name="policy")

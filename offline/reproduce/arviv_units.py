@@ -48,6 +48,7 @@ LARGEST_CONCEPTS = 18
 """Audiences are those of two of so many largest concepts."""
 
 SUPPRESS_LEFT, PROMOTE_SHARE = 0.1, 0.5
+FANS_LEFT = 0.02
 
 
 def panel_users(world: World, ranker: Ranker, plan: Plan, wanted: int) -> int:
@@ -203,7 +204,8 @@ def fans(
     """What is left of a concept for the users whose history holds most of it, whose lists it fills.
 
     ``zeroed``: the papers' suppression (latent at zero, residual dropped); ``served``, ``served_codes``: the item
-    channel at strength -1, with and without the label.
+    channel at strength -1, with and without the label; ``nearly_none``: the item channel at the smallest dose that
+    leaves ``FANS_LEFT`` of the share (None: no dose does).
     """
     seen = incidence(world.split.train, world.users, world.items)
     keen, _ = audiences(seen, (members, np.zeros_like(members)), plan.audience)
@@ -217,9 +219,11 @@ def fans(
         "served": (lists["item"], full),
         "served_codes": (lists["item_codes"], full),
     }
+    start = float(judge(ways.base.lists, members)["share"] or 0)
     return {
         "users": len(keen),
-        "base_share": judge(ways.base.lists, members)["share"],
+        "base_share": start,
+        "nearly_none": reach(lists["item"], judge, members, FANS_LEFT * start, "suppress"),
         **{name: judge(at(amount), members) for name, (at, amount) in asked.items()},
     }
 

@@ -86,7 +86,7 @@ class Plan:
                 network_pairs=1_000_000,
                 stage1_steps=800,
                 stage2_steps=400,
-                paper_steps=3_000,
+                paper_steps=2_000,
                 state_steps=600,
                 ks=(16, 32),
                 states=60_000,

@@ -38,7 +38,11 @@ def fingerprint(name: str, facts: Mapping[str, Any]) -> str:
 
 
 class Store:
-    """The folder ``out/units`` of one reproduction, locked while open."""
+    """The folder ``out/units`` of one reproduction, locked while open.
+
+    ``made``, ``found``: units of this sitting; ``seconds``: that all of them took, in whichever sitting; ``started``:
+    units that were there before.
+    """
 
     def __init__(self, out: Path) -> None:
         """Open the folder.
@@ -48,6 +52,7 @@ class Store:
         """
         self.folder = out / "units"
         self.made = self.found = 0
+        self.seconds = 0.0
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = (self.folder / ".lock").open("a")
@@ -64,6 +69,8 @@ class Store:
                 f"{out}", found="another run at work in it", hint="Wait for it, or choose another --out."
             ) from error
 
+        self.started = sum(path.suffix in (".json", ".safetensors") for path in self.folder.iterdir())
+
     def close(self) -> None:
         """Give the lock back."""
         self._lock.close()
@@ -75,6 +82,7 @@ class Store:
         if known is not None and known.get("fingerprint") == wanted:
             self.found += 1
             result: dict[str, Any] = known["result"]
+            self.seconds += result["seconds"]
             return result
         started = time.perf_counter()
         result = plain(make())
@@ -82,6 +90,7 @@ class Store:
         document = {"fingerprint": wanted, "facts": dict(facts), "result": result}
         write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
         self.made += 1
+        self.seconds += result["seconds"]
         return result
 
     def arrays(
@@ -92,6 +101,7 @@ class Store:
         known = _read_arrays(path, wanted)
         if known is not None:
             self.found += 1
+            self.seconds += known[1]["seconds"]
             return known
         started = time.perf_counter()
         made, about = make()
@@ -99,8 +109,9 @@ class Store:
         about["seconds"] = round(time.perf_counter() - started, 2)
         metadata = {"fingerprint": wanted, "about": json.dumps(about, allow_nan=False)}
         own = {key: np.ascontiguousarray(value) for key, value in made.items()}
-        _replace(path, lambda temporary: save_file(own, temporary, metadata))
+        replace_file(path, lambda temporary: save_file(own, temporary, metadata))
         self.made += 1
+        self.seconds += about["seconds"]
         return own, about
 
 
@@ -110,7 +121,7 @@ def write_text(path: Path, text: str) -> None:
     def write(temporary: Path) -> None:
         temporary.write_text(text, encoding="utf-8")
 
-    _replace(path, write)
+    replace_file(path, write)
 
 
 def plain(value: Any) -> Any:
@@ -128,8 +139,9 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _replace(path: Path, write: Callable[[Path], None]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+def replace_file(path: Path, write: Callable[[Path], None]) -> None:
+    """``write`` a file beside its place, sync it, move it there; its name keeps the ending."""
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         write(temporary)
         with temporary.open("rb") as written:

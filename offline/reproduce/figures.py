@@ -1,0 +1,224 @@
+"""Figures of the reproductions, each drawn twice: for the page (its colours) and for files (PNG and SVG)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from offline.evaluate.figures import INK, RULE, SERIES, STYLE, inline
+from offline.reproduce.store import replace_file
+
+Draw = Callable[["Look"], Figure]
+
+DPI = 160
+MARKERS = "osD^v"
+DASHES = ("-", "--", "-.", ":")
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colours of a drawing."""
+
+    ink: str
+    rule: str
+    series: tuple[str, ...]
+
+    def style(self) -> dict[Any, Any]:
+        """matplotlib settings in these colours."""
+        own = {INK: self.ink, RULE: self.rule}
+        return {key: own.get(value, value) if isinstance(value, str) else value for key, value in STYLE.items()}
+
+
+PAGE = Look(INK, RULE, SERIES)
+FILE = Look("#16202a", "#d9e0e6", ("#0b62a8", "#c8580a", "#2c7d4f", "#8a4f9e", "#6b7680"))
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure by name, with what it shows in words."""
+
+    name: str
+    caption: str
+    draw: Draw
+
+    def on_page(self) -> str:
+        """Inline SVG in the page's colours."""
+        with mpl.rc_context(PAGE.style()):
+            return inline(self.draw(PAGE), self.name)
+
+    def save(self, folder: Path) -> list[Path]:
+        """``NAME.png`` and ``NAME.svg``; the same bytes for the same figures."""
+        with mpl.rc_context(FILE.style()):
+            drawing = self.draw(FILE)
+            FigureCanvasAgg(drawing)
+            png, svg = folder / f"{self.name}.png", folder / f"{self.name}.svg"
+            replace_file(png, lambda path: drawing.savefig(path, dpi=DPI, facecolor="white", metadata={"Software": None}))
+            replace_file(svg, lambda path: drawing.savefig(path, facecolor="white", metadata={"Date": None, "Creator": None}))
+        return [png, svg]
+
+
+def lines(  # noqa: PLR0917  a small language for small multiples
+    look: Look,
+    panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[float], Sequence[float | None]]]]],
+    xlabel: str,
+    columns: int = 2,
+    height: float = 2.6,
+    levels: Sequence[Sequence[tuple[float, str, int]]] = (),
+    categorical: bool = False,
+    percent: bool = False,
+) -> Figure:
+    """Small multiples of lines, one legend below.
+
+    A panel is its title and lines ``(label, x, y)``; a label has one colour throughout. ``levels``: per panel horizontal
+    marks ``(y, label, colour)``. ``categorical``: x in equal steps, whatever the numbers.
+    """
+    rows = -(-len(panels) // columns)
+    drawing = Figure(figsize=(4.6 * columns, height * rows + 0.5), layout="constrained")
+    axes = drawing.subplots(rows, columns, squeeze=False).ravel()
+    labels = list(dict.fromkeys(label for _, content in panels for label, _, _ in content))
+    for n, (axis, (title, content)) in enumerate(zip(axes, panels, strict=False)):
+        ticks: Sequence[float] = []
+        for label, x, y in content:
+            place = labels.index(label)
+            at = range(len(x)) if categorical else x
+            ticks = x if len(x) > len(ticks) else ticks
+            axis.plot(
+                list(at),
+                [float("nan") if value is None else value for value in y],
+                color=look.series[place % len(look.series)],
+                marker=MARKERS[place % len(MARKERS)],
+                markersize=4.5,
+                linestyle=DASHES[place // len(look.series) % len(DASHES)],
+                label=label,
+            )
+        for value, label, colour in levels[n] if n < len(levels) else ():
+            axis.axhline(value, color=look.series[colour % len(look.series)], linestyle=":", linewidth=1.4, label=label)
+        if categorical:
+            axis.set_xticks(range(len(ticks)), [f"{value:g}" for value in ticks])
+        if percent:
+            axis.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0))
+        axis.set_title(title)
+        axis.margins(y=0.12)
+    for axis in axes[len(panels) :]:
+        axis.remove()
+    for axis in axes[max(0, len(panels) - columns) : len(panels)]:
+        axis.set_xlabel(xlabel)
+    _legend(drawing, axes[: len(panels)])
+    return drawing
+
+
+def paths(
+    look: Look,
+    panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[float], Sequence[float | None]]]]],
+    xlabel: str,
+    ylabel: str,
+    points: Sequence[tuple[float, float]] = (),
+    points_in: Sequence[int] = (),
+) -> Figure:
+    """Paths through a plane, one per way, and published ``points`` as stars in the panels ``points_in``."""
+    drawing = Figure(figsize=(4.6 * len(panels), 3.5), layout="constrained")
+    axes = drawing.subplots(1, len(panels), squeeze=False).ravel()
+    labels = list(dict.fromkeys(label for _, content in panels for label, _, _ in content))
+    for n, (axis, (title, content)) in enumerate(zip(axes, panels, strict=True)):
+        for label, x, y in content:
+            place = labels.index(label)
+            known = [(a, b) for a, b in zip(x, y, strict=True) if b is not None]
+            if known:
+                axis.plot(
+                    *zip(*known, strict=True),
+                    color=look.series[place % len(look.series)],
+                    marker=MARKERS[place % len(MARKERS)],
+                    markersize=4.5,
+                    label=label,
+                )
+        if points and n in points_in:
+            axis.plot(*zip(*points, strict=True), linestyle="", marker="*", markersize=11, color=look.ink,
+                      label="published")  # fmt: skip
+        axis.set_title(title)
+        axis.set_xlabel(xlabel)
+        axis.margins(0.06)
+    axes[0].set_ylabel(ylabel)
+    _legend(drawing, axes)
+    return drawing
+
+
+def dots(
+    look: Look, names: Sequence[str], columns: Sequence[tuple[str, Sequence[Sequence[float | None]]]],
+    series: Sequence[str], xlabel: str,
+) -> Figure:  # fmt: skip
+    """A row per name, a dot per series, a panel per column."""
+    drawing = Figure(figsize=(4.6 * len(columns), 0.24 * len(names) + 1.3), layout="constrained")
+    axes = drawing.subplots(1, len(columns), squeeze=False, sharey=True).ravel()
+    for axis, (title, content) in zip(axes, columns, strict=True):
+        for place, (label, values) in enumerate(zip(series, content, strict=True)):
+            axis.plot(
+                [float("nan") if value is None else value for value in values],
+                range(len(names)),
+                linestyle="",
+                marker="|" if place == len(series) - 1 else MARKERS[place],
+                markersize=9 if place == len(series) - 1 else 5,
+                color=look.ink if place == len(series) - 1 else look.series[place],
+                label=label,
+            )
+        axis.set_yticks(range(len(names)), names)
+        axis.set_title(title)
+        axis.set_xlabel(xlabel)
+    axes[0].invert_yaxis()
+    _legend(drawing, axes[:1])
+    return drawing
+
+
+def bars(
+    look: Look,
+    panels: Sequence[tuple[str, Sequence[str], Sequence[float], Sequence[int]]],
+    columns: int = 2,
+    height: float = 2.4,
+    percent: bool = False,
+) -> Figure:
+    """Bars: per panel title, names, values, and the places that are highlighted."""
+    rows = -(-len(panels) // columns)
+    drawing = Figure(figsize=(4.6 * columns, height * rows), layout="constrained")
+    axes = drawing.subplots(rows, columns, squeeze=False).ravel()
+    for axis, (title, names, values, marked) in zip(axes, panels, strict=False):
+        colours = [look.series[1] if place in marked else look.series[0] for place in range(len(values))]
+        axis.bar(range(len(values)), values, color=colours, width=0.8 if len(values) < 40 else 1.0)
+        if len(names) <= 24:
+            axis.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
+        axis.grid(visible=False, axis="x")
+        axis.set_title(title)
+        if percent:
+            axis.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0))
+    for axis in axes[len(panels) :]:
+        axis.remove()
+    return drawing
+
+
+def scatter(look: Look, panels: Sequence[tuple[str, Sequence[float], Sequence[float]]], edges: Sequence[int], ylabel: str) -> Figure:
+    """Latents by number against a value, with the edges of the levels."""
+    drawing = Figure(figsize=(4.6 * len(panels), 3.1), layout="constrained")
+    axes = drawing.subplots(1, len(panels), squeeze=False, sharey=True).ravel()
+    for place, (axis, (title, x, y)) in enumerate(zip(axes, panels, strict=True)):
+        axis.plot(x, y, linestyle="", marker="o", markersize=3, color=look.series[place])
+        axis.set_yscale("log")
+        axis.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0))
+        for edge in edges[:-1]:
+            axis.axvline(edge - 0.5, color=look.ink, linewidth=0.9, linestyle=":")
+        axis.set_title(title)
+        axis.set_xlabel("latent")
+    axes[0].set_ylabel(ylabel)
+    return drawing
+
+
+def _legend(drawing: Figure, axes: Any) -> None:
+    found: dict[str, Any] = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    if len(found) > 1:
+        drawing.legend(list(found.values()), list(found), loc="outside lower center", ncols=min(3, len(found)))
