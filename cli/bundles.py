@@ -10,6 +10,7 @@ import typer
 
 from cli.bundle_align import align
 from cli.bundle_label import label
+from cli.calibrating import calibrate
 from cli.indexing import index
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Look into a bundle, prove it whole, relabel it.", no_args_is_help=True, rich_markup_mode=None)
 
-for command in (index, label, align):
+for command in (index, calibrate, label, align):
     app.command()(command)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Bundle folder.")]
