@@ -19,7 +19,7 @@ from server.errors import PolicyError, Problem
 from server.policy.conditions import MAX_TEXT, Frozen, Text, Values, refusal
 from server.policy.diagnose import CHOICES, Form, problems_of
 from server.policy.load import parse, read_folder, to_rule
-from server.policy.schema import EXPECTED, POLICY_NAME, RuleEntry
+from server.policy.schema import EXPECTED, POLICY_NAME, RuleEntry, some
 from server.types import Rule
 
 MAX_CASES = 1000
@@ -172,7 +172,9 @@ class CaseEntry(Frozen):
 class CaseFile(Frozen):
     """One file."""
 
-    cases: Annotated[tuple[CaseEntry, ...], Field(min_length=1, max_length=MAX_CASES)] = Field(description="the cases")
+    cases: Annotated[tuple[CaseEntry, ...], BeforeValidator(some), Field(max_length=MAX_CASES)] = Field(
+        description="the cases"
+    )
 
 
 CASES = Form(
@@ -180,7 +182,7 @@ CASES = Form(
     top="a mapping with the key cases",
     levels={"cases": CaseEntry, "given": GivenEntry, "expect": ExpectEntry, "rules": RuleEntry, "overlap": RangeEntry},
     expected=EXPECTED_OF_CASES,
-    choices=CHOICES,
+    choices={**CHOICES, "absent": CHOICES["membership"]},
     free={
         "attributes": EXPECTED["*"],
         "absent": EXPECTED_OF_CASES["absent"],
@@ -219,7 +221,7 @@ def load_cases(places: Iterable[Path]) -> list[Case]:
             except OSError as error:
                 problems.append(Problem(str(place), 0, "", "cannot be read", error.strerror))
     cases: list[Case] = []
-    taken: dict[str, str] = {}
+    taken: dict[str, tuple[str, int, int]] = {}
     for file, content in contents.items():
         document, faults = parse(content, file)
         if document is not None:
@@ -229,9 +231,9 @@ def load_cases(places: Iterable[Path]) -> list[Case]:
                 line = document.line(("cases", index))
                 rules = tuple(to_rule(rule) for rule in entry.given.rules)
                 cases.append(Case(entry, file, line, rules))
-                other = taken.setdefault(entry.name, f"{file}:{line}")
-                if other != f"{file}:{line}":
-                    hint = f"{other} has it already."
+                other = taken.setdefault(entry.name, (file, line, index))
+                if other != (file, line, index):
+                    hint = f"{other[0]}:{other[1]} has it already."
                     faults.append(
                         Problem(file, line, f"cases[{index}].name", "name taken", repr(entry.name), None, hint)
                     )

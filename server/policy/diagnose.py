@@ -132,7 +132,8 @@ def _keys(loc: Loc, form: Form[Any]) -> tuple[str, str | None]:
 def _expected(loc: Loc, kind: str, form: Form[Any]) -> str:
     names = [part for part in loc if isinstance(part, str)]
     own = next((place for place, name in enumerate(names[:-1]) if name in form.free), None)
-    if own is not None and names[own + 1] not in form.levels:
+    inner = own is not None and len(names) > own + 2 and names[-1] in form.expected
+    if own is not None and not inner and names[own + 1] not in form.levels:
         return f"a list of 1 to {MAX_VALUES} texts" if kind == "too_long" else form.free[names[own]]
     if not loc:
         return form.top
@@ -149,7 +150,8 @@ def _hint(kind: str, loc: Loc, value: object, form: Form[Any]) -> str | None:
     if kind == "string_type" and isinstance(value, int | float):
         return f"Quote it: '{show(value)}'."
     if kind == "literal_error" and isinstance(value, str):
-        near = nearest(value.lower(), form.choices[str(loc[-1])])
+        known = next((form.choices[str(part)] for part in reversed(loc) if part in form.choices), ())
+        near = nearest(value.lower(), known)
         return f"Did you mean {near[0]!r}?" if near else None
     if loc[-1:] == ("strength",) and kind == "greater_than" and value == 0:
         return "To switch a rule off, remove it or set enabled: false."

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from server.policy.cases import CaseFile
+from server.policy.conditions import ATTRIBUTE, RESERVED
 from server.policy.schema import PolicyFile
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -19,7 +20,12 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def policy_schema() -> dict[str, Any]:
     """Of a policy file."""
     schema = _schema(PolicyFile, "Tiller policies")
-    _only_for(schema["$defs"]["RuleEntry"])
+    parts = schema["$defs"]
+    _only_for(parts["RuleEntry"])
+    parts["PolicyEntry"]["properties"]["rules"]["minItems"] = 1
+    parts["When"] |= {
+        "minProperties": 1, "propertyNames": {"pattern": ATTRIBUTE, "not": {"enum": sorted(RESERVED)}}
+    }  # fmt: skip
     return schema
 
 

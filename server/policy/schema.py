@@ -45,7 +45,7 @@ EXPECTED = {
 }
 
 
-def _some(value: object) -> object:
+def some(value: object) -> object:
     """At least one; checked before the items, because pydantic calls a list empty whose items it refused."""
     if value == []:
         raise refusal("empty")
@@ -124,7 +124,7 @@ class PolicyEntry(Frozen):
     when: When | None = Field(
         default=None, description="request attributes, time windows and a rollout; all must hold; left out: always"
     )
-    rules: Annotated[tuple[RuleEntry, ...], BeforeValidator(_some), Field(max_length=MAX_RULES)] = Field(
+    rules: Annotated[tuple[RuleEntry, ...], BeforeValidator(some), Field(max_length=MAX_RULES)] = Field(
         description="what the policy does; each concept once"
     )
 
