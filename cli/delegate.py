@@ -1,4 +1,4 @@
-"""`tiller train` and `tiller serve`: the same programs as `python -m offline.train_sae` and `python -m server`.
+"""`tiller train`, `tiller search`, `tiller serve`: `python -m offline.train_sae`, `offline.search` and `server`.
 
 Arguments are handed on untouched, ``--help`` too, so that the two ways can never differ.
 """
@@ -13,8 +13,9 @@ UNTOUCHED = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opt
 
 
 def register(app: typer.Typer) -> None:
-    """Add both commands."""
+    """Add the commands."""
     app.command(context_settings=UNTOUCHED)(train)
+    app.command(context_settings=UNTOUCHED)(search)
     app.command(context_settings=UNTOUCHED)(serve)
 
 
@@ -24,6 +25,16 @@ def train(context: typer.Context) -> None:
     Example: tiller train --items items.parquet --users users.parquet --out bundles/mine
     """
     from offline.train_sae import main
+
+    raise typer.Exit(main(context.args))
+
+
+def search(context: typer.Context) -> None:
+    """Search the SAE's hyper-parameters: the frontier between purity and fidelity (needs the extras train and search).
+
+    Example: tiller search --data ml-1m.zip --out runs/search --trials 24
+    """
+    from offline.search.__main__ import main
 
     raise typer.Exit(main(context.args))
 

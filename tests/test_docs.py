@@ -19,7 +19,7 @@ from server.telemetry import Telemetry
 from tests.docs_reader import ROOT, anchors, commands, links, pages, words
 
 CLI_PAGE = ROOT / "docs" / "cli.md"
-DELEGATED = {"train", "serve"}
+DELEGATED = {"train", "serve", "search"}
 
 
 def _walk(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
