@@ -84,6 +84,9 @@ class Catalogue:
         self.dial = contents.calibration.dial
         self.concepts: tuple[Concept, ...] = contents.concepts.concepts
         self.vectors = search_vectors(contents.item_vectors, contents.item_bias, contents.metric)
+        vectors = contents.user_vectors
+        # A plain view: indexing a memmap costs several times more.
+        self._user_vectors = None if vectors is None else np.asarray(vectors)
         self._user_rows = {user_id: row for row, user_id in enumerate(contents.user_ids or ())}
         self._by_id = {concept.id: concept for concept in self.concepts}
         self._named = {concept.id: self._concept(concept) for concept in self.concepts if concept.row is not None}
@@ -128,7 +131,7 @@ class Catalogue:
             UnknownUser: naming the nearest.
         """
         row = self._user_rows.get(user_id)
-        vectors = self.bundle.contents.user_vectors
+        vectors = self._user_vectors
         if row is None or vectors is None:
             if not self._user_rows:
                 raise UnknownUser(

@@ -47,6 +47,7 @@ class Telemetry:
             "tiller_request_seconds", "Time a call took inside the server.", ("method",), buckets=SECONDS,
             registry=registry,
         )  # fmt: skip
+        self._methods: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         stages = Histogram(
             "tiller_stage_seconds", "Time of each stage of an answered Recommend.", ("stage",), buckets=SECONDS,
             registry=registry,
@@ -149,8 +150,12 @@ class Telemetry:
     def finished(self, method: str, code: str, seconds: float) -> None:
         """A call was answered, refused or given up."""
         self._in_flight.dec()
-        self._requests.labels(method, code).inc()
-        self._seconds.labels(method).observe(seconds)
+        known = self._methods.get((method, code))
+        if known is None:  # looking labels up takes longer than counting
+            known = self._requests.labels(method, code), self._seconds.labels(method)
+            self._methods[method, code] = known
+        known[0].inc()
+        known[1].observe(seconds)
 
     def answered(self, answer: Answer) -> None:
         """What Recommend answered: times, rules, and shares where the answer has its baseline."""

@@ -16,7 +16,7 @@ from protos.steering.v1.recommend_pb2_grpc import RecommendServiceServicer
 from server.rpc.calls import Calls, unary
 from server.rpc.convert import to_query, to_response
 from server.steer import Engine
-from server.types import Answer, Query
+from server.types import Query
 
 NAME = "steering.v1.RecommendService"
 
@@ -47,11 +47,11 @@ class RecommendService(RecommendServiceServicer):
         answer = engine.recommend(self._sampled(query, engine, surely=logged))
         answered = time.perf_counter()
         response = to_response(answer, query, engine.catalogue, request_id)
-        edge = {"decode": decoded - started, "encode": time.perf_counter() - answered}
-        timed = _timed(answer, edge)
-        self._calls.observer.answered(timed)
+        answer.timings["decode"] = decoded - started
+        answer.timings["encode"] = time.perf_counter() - answered
+        self._calls.observer.answered(answer)
         if decisions is not None and logged:
-            decisions.record(query, timed, request_id)
+            decisions.record(query, answer, request_id)
         return response
 
     def _sampled(self, query: Query, engine: Engine, *, surely: bool = False) -> Query:
@@ -61,7 +61,3 @@ class RecommendService(RecommendServiceServicer):
         if surely or self._share_sample >= 1 or random.random() < self._share_sample:
             return replace(query, baseline=True)
         return query
-
-
-def _timed(answer: Answer, edge: dict[str, float]) -> Answer:
-    return replace(answer, timings={**answer.timings, **edge})
