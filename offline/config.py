@@ -18,6 +18,7 @@ from offline.label import LabelConfig
 from offline.recommenders.registry import CONFIGS, Name
 from offline.recommenders.split import Protocol
 from sae.config import ActivationName, SaeConfig
+from sae.presets import PRESETS, preset
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -140,17 +141,28 @@ def check_sae_keys(overrides: Mapping[str, Any]) -> None:
     make_sae_config(overrides, dim=4096, n_items=10**6, n_users=10**6, seed=0)
 
 
-def make_sae_config(overrides: Mapping[str, Any], *, dim: int, n_items: int, n_users: int, seed: int) -> SaeConfig:
+def make_sae_config(
+    overrides: Mapping[str, Any], *, dim: int, n_items: int, n_users: int, seed: int, network: bool = False
+) -> SaeConfig:
     """``SaeConfig.for_data`` with ``overrides`` laid over it, stages key by key.
 
+    The key ``preset`` names another form to start from (sae.presets); ``network``: the scorer is one.
+
     Raises:
-        TrainingError: an unknown key (the nearest is named), or a value that cannot be.
+        TrainingError: an unknown key or preset (the nearest is named), or a value that cannot be.
     """
+    overrides = dict(overrides)
+    form = overrides.pop("preset", "default")
+    if form not in PRESETS:
+        raise TrainingError("sae: preset", found=repr(form), expected=f"one of {', '.join(PRESETS)}")
     activation: ActivationName = "topk"
     for name in get_args(ActivationName):
         if overrides.get("activation") == name:
             activation = name
-    base = SaeConfig.for_data(dim, n_items, n_users, activation=activation, seed=seed).model_dump()
+    derived = SaeConfig.for_data(dim, n_items, n_users, activation=activation, network=network, seed=seed)
+    if form != "default":
+        derived = preset(form, dim, n_items, n_users, network=network, seed=seed)
+    base = derived.model_dump()
     width = overrides.get("latents")
     if isinstance(width, int) and width > 3:
         _cap_sparsity(base, width)
@@ -186,6 +198,8 @@ def refused(error: ValidationError, where: str, known: list[str]) -> TrainingErr
 def _cap_sparsity(base: dict[str, Any], width: int) -> None:
     """The default sparsity follows a narrower SAE, as in ``for_data``; what is given is not touched."""
     for stage in ("stage1", "stage2"):
+        if base[stage] is None:
+            continue
         base[stage]["k_items"] = min(base[stage]["k_items"], width // 4)
         base[stage]["k_users"] = min(base[stage]["k_users"], width // (4 if stage == "stage1" else 2))
 

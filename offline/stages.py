@@ -202,6 +202,7 @@ def train(
         n_items=len(embeddings.items),
         n_users=len(embeddings.users),
         seed=config.seed,
+        network=recommender.scorer is not None,
     )
     current = "stage1"
 

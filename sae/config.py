@@ -145,7 +145,14 @@ class SaeConfig(_Frozen):
 
     @classmethod
     def for_data(
-        cls, dim: int, n_items: int, n_users: int, *, activation: ActivationName = "topk", seed: int = 0
+        cls,
+        dim: int,
+        n_items: int,
+        n_users: int,
+        *,
+        activation: ActivationName = "topk",
+        network: bool = False,
+        seed: int = 0,
     ) -> Self:
         """The default recipe for embeddings of size ``dim``: two stages, widths and sparsity from the data's size.
 
@@ -153,7 +160,8 @@ class SaeConfig(_Frozen):
         of 8 (and never below 16); in stage 1 a row keeps about ``dim / 11`` latents, in stage 2 an item about
         ``dim / 8`` (2 to 32) and a user, who is a mixture of tastes, about ``dim / 2`` (to 64). Beyond 128 dimensions a
         step takes half as many rows, to stay within minutes. ``relu`` gets an L1 penalty, without which it is not
-        sparse. Measured in docs/decisions/003 and 008.
+        sparse. ``network``: the scorer is one, and asked about 128 x 256 pairs of a step, which cost it as much as the
+        rest. Measured in docs/decisions/003 and 008.
         """
         latents = max(16, min(max(32, 4 * dim), 1024, n_items // 4, (n_items + n_users) // 8) // 8 * 8)
         k_items = min(max(2, round(dim / 8)), 32, latents // 8)
@@ -183,6 +191,8 @@ class SaeConfig(_Frozen):
             batch_users=batch,
             batch_items=2 * batch,
             pair_sampling="shown",
+            block_users=128 if network else None,
+            block_items=256 if network else None,
             temperature=0.25,
             seed=seed,
         )

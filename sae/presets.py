@@ -38,15 +38,15 @@ def preset(
 ) -> SaeConfig:
     """Configuration of the form ``name`` for embeddings of size ``dim``.
 
-    ``network``: the scorer is a network and not an inner product; ``beta``: weight of the prediction error. Both
-    concern ``arviv2025`` only, which needs interactions.
+    ``network``: the scorer is a network and not an inner product. ``beta``: weight of the prediction error of
+    ``arviv2025``, which needs interactions; the others ignore it.
     """
     if name == "arviv2025":
         return _arviv(dim, seed=seed, network=network, beta=beta)
     if name == "klenitskiy2025":
         return _klenitskiy(dim, seed=seed)
     if name == "default":
-        return SaeConfig.for_data(dim, n_items, n_users, seed=seed)
+        return SaeConfig.for_data(dim, n_items, n_users, network=network, seed=seed)
     derived = SaeConfig.for_data(dim, n_items, n_users, seed=seed, activation="topk" if name == "topk" else "batchtopk")
     widths = tuple(sorted({max(1, derived.latents // part) for part in (8, 4, 2)})) if name == "matryoshka" else ()
     plain = {"towers": "shared", "stage2": None, "matryoshka": widths, "pair_sampling": "uniform"}

@@ -14,7 +14,7 @@ from torch import Tensor
 from sae.rows import IntArray, TrainingRows
 from sae.scorer import FrozenScorer
 
-MOST_USERS, MOST_ITEMS, CHUNK = 4096, 65_536, 2_000_000
+MOST_USERS, MOST_ITEMS, CHUNK = 2048, 65_536, 500_000
 
 
 class Hidden:
@@ -47,7 +47,7 @@ def shown_weights(
 ) -> npt.NDArray[np.float64]:
     """Share of users in whose top ``depth`` an item stands, [N]; without what ``hidden`` knows they have had.
 
-    Over at most 4,096 users and 65,536 items, evenly spaced; items beyond them get weight 0 and come uniformly.
+    Over at most 2,048 users and 65,536 items, evenly spaced; items beyond them get weight 0 and come uniformly.
     """
     place = data.raw_items.device
     users = _spaced(len(data.raw_users), MOST_USERS, place)
