@@ -162,6 +162,11 @@ class Dial:
             grouped.setdefault((curve.concept, curve.channel, curve.action), {})[curve.k] = curve
         self._curves = {key: _table(by_k) for key, by_k in grouped.items()}
         self._reach = grouped
+        self._poor = {
+            key: {k: curve.poor for k, curve in by_k.items()}
+            for key, by_k in grouped.items()
+            if any(curve.poor for curve in by_k.values())
+        }
         self._typical = {
             (channel, action): _typical([table for key, table in self._curves.items() if key[1:] == (channel, action)])
             for channel in ("item", "query")
@@ -185,6 +190,11 @@ class Dial:
         if at > low:
             value += (at - low) * (np.interp(strength, self._strengths, rows[low + 1]) - value)
         return float(value)
+
+    def poor(self, concept: str, channel: Channel, action: Action, *, k: int) -> str:
+        """One sentence where strength 1 does not do what its name promises; empty where it does or nothing is known."""
+        sentences = self._poor.get((concept, channel, action))
+        return "" if sentences is None else sentences[min(sentences, key=lambda other: abs(math.log(other / k)))]
 
     def curve(self, concept: str, channel: Channel, action: Action, k: int) -> Curve | None:
         """The calibrated curve of the nearest list length; None where the concept was not calibrated."""

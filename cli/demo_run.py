@@ -150,6 +150,7 @@ def _config(plan: DemoPlan) -> PipelineConfig:
         data=plan.data,
         world=SyntheticConfig(**sizes),
         sae=sae,
+        calibration={"lengths": [10], "check_users": 0},  # the demo shows lists of 10
         evaluate=False,  # fidelity and dose curves take their time; tiller train measures them
         command=plan.command,
     )

@@ -61,13 +61,15 @@ def make_edits(rules: Sequence[Rule], catalogue: Catalogue, encoder: Encoder, as
     for rule in rules:
         steerable = catalogue.find(rule.concept)
         signed = signed_dose(rule, steerable, asker, catalogue.dial)
+        note = catalogue.dial.poor(rule.concept, rule.channel.value, _action(rule), k=asker.k)
         if rule.channel is Channel.ITEM:
-            edits.append(Edit(rule, steerable, signed))
+            edits.append(Edit(rule, steerable, signed, note=note))
         elif steerable.effect > 0:
             if scale is None:
                 _, scale = encoder.encode(asker.x)
             step = np.float32(signed / (steerable.effect * float(scale[0, 0])))
-            edits.append(Edit(rule, steerable, signed, encoder.displacement(step * steerable.direction, scale)))
+            displacement = encoder.displacement(step * steerable.direction, scale)
+            edits.append(Edit(rule, steerable, signed, displacement, note=note))
         else:
             note = f"the query channel cannot move {rule.concept} in this bundle; use the item channel"
             edits.append(Edit(rule, steerable, 0.0, np.zeros_like(asker.x), note=note))
@@ -82,14 +84,17 @@ def signed_dose(rule: Rule, steerable: Steerable, asker: Asker, dial: Dial) -> f
     base, k = asker.base, asker.k
     if not len(base.items):
         return 0.0
-    action: Literal["promote", "demote"] = "demote" if rule.action is Action.DEMOTE else "promote"
-    units = dial.units(rule.concept, rule.channel.value, action, k=k, strength=rule.strength)
+    units = dial.units(rule.concept, rule.channel.value, _action(rule), k=k, strength=rule.strength)
     if rule.action is Action.DEMOTE:
         members = np.flatnonzero(steerable.gain[base.items] >= dose.MEMBER_READOUT)
         best = float(base.scores[members[0]]) if len(members) else None
         return -units * dose.demote_unit(base.scores, best, k)
     scores = asker.asked.best_members(steerable, max(1, k // 2), asker.allowed)
     return units * dose.promote_unit(base.scores, scores, k)
+
+
+def _action(rule: Rule) -> Literal["promote", "demote"]:
+    return "demote" if rule.action is Action.DEMOTE else "promote"
 
 
 def displaced(asked: Asked, edits: Sequence[Edit]) -> Asked:

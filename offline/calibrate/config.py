@@ -16,7 +16,7 @@ class CalibrateConfig(BaseModel):
     lengths: tuple[int, ...] = Field(default=(10, 40), description="list lengths; between them the dose is read off")
     steps: int = Field(default=10, ge=1, description="strengths above 0 that are measured, evenly spaced")
     users: int = Field(default=250, ge=1, description="sampled users the curves are found on")
-    check_users: int = Field(default=500, ge=0, description="other users the dial is checked on; 0: not checked")
+    check_users: int = Field(default=250, ge=0, description="other users the dial is checked on; 0: not checked")
     segments: int = Field(default=4, ge=1, description="segments of the checked users, by how much they have taken")
     doses: int = Field(default=20, ge=2, description="doses a curve is measured at, geometric up to largest_dose")
     largest_dose: float = Field(default=16.0, gt=0, description="in units; what it reaches is the concept's reach")

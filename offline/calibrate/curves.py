@@ -32,14 +32,15 @@ def turned_round(
 
     The shares at strength s lie at ``first + s (reach - first)``, the reach being the best that any rung gave. Strength
     1 takes the smallest dose that is within ``near`` of it: the last thousandths cost doses without measure. Where
-    nothing is gained by any dose, the doses follow the ladder's first rung, so that strength still means more or equal.
+    no dose gains anything (a direction of the query channel that does not move the concept), every strength is a dose
+    of 0: a rule that could only do harm does nothing, and its curve says that its reach is poor.
     """
     rungs = np.asarray(ladder, np.float64)
     # More dose never counts as less effect: what noise takes back is not given to the dial (law 6).
     effect = np.maximum.accumulate(measured[0] - measured if falling else measured - measured[0])
     end = int(np.argmax(effect >= effect[-1] - near))
     if end == 0:
-        return np.asarray(strengths) * rungs[1], np.full(len(strengths), measured[0])
+        return np.zeros(len(strengths)), np.full(len(strengths), measured[0])
     wanted = np.asarray(strengths, np.float64) * effect[end]
     # Equal effects leave flat parts, where the smallest dose is meant.
     rising = np.concatenate([[True], np.diff(effect[: end + 1]) > 0])

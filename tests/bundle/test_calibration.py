@@ -81,6 +81,13 @@ def test_a_poor_reach_says_so(changes: dict[str, object], said: str) -> None:
     assert curve(**changes).poor == said
 
 
+def test_the_dial_tells_a_poor_reach_at_the_nearest_length() -> None:
+    dial = calibration(curve(k=10), curve(k=40, shares=(0.1, 0.1, 0.2))).dial
+    assert dial.poor("genre:horror", "item", "promote", k=12) == ""
+    assert dial.poor("genre:horror", "item", "promote", k=35).startswith("promote 1 brings genre:horror to 20%")
+    assert dial.poor("latent:3", "item", "promote", k=10) == ""
+
+
 @pytest.mark.parametrize("units", [(0, 2, 1), (1, 2, 3), (0, 1), (0, -1, 2), (0, 1, math.nan)])
 def test_units_start_at_0_and_never_fall(units: tuple[float, ...]) -> None:
     with pytest.raises(ValidationError):
