@@ -36,13 +36,13 @@ def print_preview(preview: Any, console: Console, *, before: str, after: str, ex
 def print_changes(changes: Sequence[Any], console: Console, *, before: str, after: str) -> None:
     """The policies that differ, in words."""
     if not changes:
-        console.print(f"{before} and {after} say the same.")
+        console.print(f"{before} and {after} say the same.", soft_wrap=True)
         return
     count = f"{len(changes)} {'policy differs' if len(changes) == 1 else 'policies differ'}"
-    console.print(Text.assemble((f"{before} -> {after}: {count}", "bold")))
+    console.print(Text.assemble((f"{before} -> {after}: {count}", "bold")), soft_wrap=True)
     for change in changes:
         sign, colour = KINDS[change.kind]
-        console.print(Text.assemble((f"  {sign} {change.name}", colour), f"  {'; '.join(change.what)}"))
+        console.print(Text.assemble((f"  {sign} {change.name}", colour), f"  {'; '.join(change.what)}"), soft_wrap=True)
 
 
 def _print_situation(situation: Any, k: int, examples: int, console: Console) -> None:
@@ -52,13 +52,13 @@ def _print_situation(situation: Any, k: int, examples: int, console: Console) ->
     head = Text(f"{attributes or 'no attributes'}: ", "bold")
     head.append(f"{changed} of {users} users see another list ({_percent(changed / users)})")
     head.append(f", {situation.overlap * k:.1f} of {k} items stay on average")
-    console.print(head)
+    console.print(head, soft_wrap=True)
     for short, side in ((situation.short_before, "before"), (situation.short_after, "after")):
         if short:
             console.print(f"  {short} lists have too few items that pass, {side}", style="yellow")
     reached = [f"{one.policy} {one.before} {look.arrow} {one.after}" for one in situation.fired]
     if reached:
-        console.print(f"  users reached: {'; '.join(reached)}")
+        console.print(f"  users reached: {'; '.join(reached)}", soft_wrap=True)
     else:
         console.print(
             "  no policy reaches anybody: look at its conditions, and at --at and --attribute", style="yellow"
