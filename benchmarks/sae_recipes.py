@@ -1,4 +1,4 @@
-"""Recipes of the SAE beside each other: fidelity, purity, agreement, dead latents, seconds (docs/decisions/003).
+"""Recipes of the SAE beside each other: fidelity, purity, agreement, dead latents (docs/decisions/003 and 008).
 
     python benchmarks/sae_recipes.py --data ml-1m.zip --recipes default stage-1-only --seeds 0 1 2
 
@@ -12,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from sklearn.linear_model import LogisticRegression
 
 from bundle import SaeWeights, SparseCodes
 from offline.datasets import load_dataset
@@ -30,6 +32,7 @@ from sae.metrics import agreement
 from sae.train import train_sae
 
 Change = Callable[[SaeConfig], SaeConfig]
+AT = (10, 20, 50)
 
 
 def stages(first: dict[str, object] | None = None, second: dict[str, object] | None = None, **top: object) -> Change:
@@ -60,44 +63,104 @@ def both(first: Change, second: Change) -> Change:
     return lambda config: second(first(config))
 
 
+BEFORE = stages(
+    first={"steps": 3000, "k_users": 8, "k_items": 8},
+    second={"steps": 1500, "learning_rate": 5e-3},
+    norm_power=1.0,
+    whitening=0.5,
+    pair_sampling="uniform",
+    hide_interactions=False,
+    temperature=0.35,
+)
+"""The default that docs/decisions/003 found."""
+
 RECIPES: dict[str, Change] = {
     "default": lambda config: config,
+    "before": BEFORE,
+    # One change of the default each.
+    "unit norm": stages(norm_power=1.0),
+    "half of the norm": stages(norm_power=0.5),
     "no whitening": stages(whitening=0.0),
-    "full whitening": stages(whitening=1.0),
+    "whitening .8": stages(whitening=0.8),
+    "stage 1 k 4": stages(first={"k_users": 4, "k_items": 4}),
+    "stage 1 k 8": stages(first={"k_users": 8, "k_items": 8}),
+    "items k 6": stages(second={"k_items": 6}),
+    "items k 12": stages(second={"k_items": 12}),
+    "items k 16": stages(second={"k_items": 16}),
     "users k 16": stages(second={"k_users": 16}),
-    "users k 32": stages(second={"k_users": 32}),
-    "the lead": stages(second={"k_users": 16, "reconstruction": 0.1, "learning_rate": 1e-2}, whitening=0.0),
-    "256 latents": stages(latents=256),
+    "users k 48": stages(second={"k_users": 48}),
+    "uniform blocks": stages(pair_sampling="uniform"),
+    "nothing hidden": stages(hide_interactions=False),
+    "temperature .35": stages(temperature=0.35),
+    "stage 2 rate 5e-3": stages(second={"learning_rate": 5e-3}),
+    "stage 2 reconstruction .1": stages(second={"reconstruction": 0.1}),
+    "128 latents": stages(latents=128),
     "384 latents": stages(latents=384),
     "512 latents": stages(latents=512),
     "1024 latents": stages(latents=1024),
-    "stage-1-only": one_stage(),
+    # Other forms.
+    "matryoshka": stages(matryoshka=(64,)),
+    "matryoshka, three prefixes": stages(matryoshka=(32, 64, 128)),
+    "batchtopk": stages(activation="batchtopk"),
+    "relu": stages(first={"l1": 0.01}, second={"l1": 0.001}, activation="relu"),
+    "separate towers": stages(towers="separate"),
     "no stage 1": stages(first={"steps": 1}),
-    "mean square": one_stage(prediction_mse=1.0),
+    "stage-1-only": one_stage(),
+    "Plackett-Luce": stages(second={"prediction_listwise": 0.0, "prediction_plackett_luce": 0.3}),
+    "list-wise and Plackett-Luce": stages(second={"prediction_listwise": 0.7, "prediction_plackett_luce": 0.1}),
+    "block mean square": stages(second={"prediction_listwise": 0.0, "prediction_block": 1.0}),
     "mean square over interactions": both(
         one_stage(prediction_mse=1.0), lambda c: c.model_copy(update={"pair_sampling": "interactions"})
     ),
-    "batchtopk": stages(activation="batchtopk"),
-    "relu": stages(first={"l1": 0.01}, second={"l1": 0.001}, activation="relu"),
-    "renormalised items": stages(renormalise_items=True),
-    "stage 2 reconstruction .1": stages(second={"reconstruction": 0.1}),
-    "stage 2 reconstruction .5": stages(second={"reconstruction": 0.5}),
-    "stage 2 reconstruction 1": stages(second={"reconstruction": 1.0}),
-    "stage 2 rate 1e-2": stages(second={"learning_rate": 1e-2}),
-    "mixed pairs": stages(pair_sampling="mixed"),
+    "the lead": both(
+        BEFORE, stages(second={"k_users": 16, "reconstruction": 0.1, "learning_rate": 1e-2}, whitening=0.0)
+    ),
 }
+
+
+def shorter(config: SaeConfig, share: float) -> SaeConfig:
+    """The same with a share of every stage's steps."""
+    parts = {
+        name: stage.model_copy(update={"steps": max(1, round(stage.steps * share))})
+        for name, stage in (("stage1", config.stage1), ("stage2", config.stage2))
+        if stage is not None
+    }
+    return config.model_copy(update=parts)
+
+
+def ceiling(embeddings: Embeddings, members: npt.NDArray[np.bool_]) -> str:
+    """Purity of a logistic probe that is given the labels: judged on the items it was fitted to, and held out.
+
+    What the embeddings hold; a latent found without labels should not be expected to do better. Held out: fitted on one
+    half, the K / 2 best of the other, both ways, 3 halvings.
+    """
+    rows = embeddings.items / np.sqrt(np.linalg.norm(embeddings.items, axis=1, keepdims=True))
+    rows = (rows - rows.mean(0)) / rows.std(0)
+    everyone = np.ones(len(rows), np.bool_)
+    rng = np.random.default_rng(0)
+    halves = [rng.permutation(len(rows)) < len(rows) // 2 for _ in range(3)]
+    ways = [(everyone, everyone, 1), *((a, ~a, 2) for half in halves for a in (half, ~half))]
+    values = np.zeros((len(ways), len(AT)))
+    for concept in members:
+        for way, (fitted, judged, part) in enumerate(ways):
+            probe = LogisticRegression(C=0.1, max_iter=500).fit(rows[fitted], concept[fitted])
+            carried = concept[judged][np.argsort(-probe.decision_function(rows[judged]))]
+            values[way] += [carried[: k // part].mean() / len(members) for k in AT]
+    told = [" / ".join(f"{value:.3f}" for value in part) for part in (values[0], values[1:].mean(0))]
+    return f"{told[0]}, held out at the same depth {told[1]}"
 
 
 def row(name: str, seed: int, weights: SaeWeights, *, embeddings: Embeddings, split: Split, dataset: Dataset) -> str:
     """Everything docs/decisions/003 shows of one run, without what the trainer knows itself."""
     panel = Panel.sample(embeddings, split.train, split.test, 2_000, seed=0)
     kept = fidelity(embeddings, weights, panel, k=10, depth=30, persistence=0.9)
-    genres = [c for c in find_candidates(dataset.items).concepts if c.family == "genre"]
-    members = np.array([c.members for c in genres])
+    members = labels(dataset)
     codes = SparseCodes.from_dense(weights.encode(embeddings.items, "item"))
-    purity = measure_purity(codes, members, (10, 20, 50), halvings=10, seed=0)
+    purity = measure_purity(codes, members, AT, halvings=10, seed=0)
+    same_depth = measure_purity(codes, members, tuple(k // 2 for k in AT), halvings=10, seed=0)
     everything = [np.mean([concept[n].all_items for concept in purity]) for n in range(3)]
     held_out = [np.mean([concept[n].value for concept in purity]) for n in range(3)]
+    half_depth = [np.mean([concept[n].value for concept in same_depth]) for n in range(3)]
     lifts = agreement(weights, embeddings.items, embeddings.metric)
     lifts = lifts[~np.isnan(lifts)]
     cells = [
@@ -109,10 +172,17 @@ def row(name: str, seed: int, weights: SaeWeights, *, embeddings: Embeddings, sp
         f"{kept['both']['ndcg_kept']:.3f}",
         " / ".join(f"{value:.3f}" for value in everything),
         " / ".join(f"{value:.3f}" for value in held_out),
+        " / ".join(f"{value:.3f}" for value in half_depth),
         f"{(lifts > 0).mean():.3f}",
         f"{np.median(lifts):.2f}",
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def labels(dataset: Dataset) -> npt.NDArray[np.bool_]:
+    """Genres, or what stands in their place, bool [C, N]."""
+    found = find_candidates(dataset.items).concepts
+    return np.array([concept.members for concept in found if concept.family in {"genre", "tag"}])
 
 
 def main() -> None:
@@ -123,6 +193,8 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--l2", type=float, default=MfConfig().l2, help="penalty of the matrix factorisation")
     parser.add_argument("--validation", action="store_true", help="hold out the end of the train part, not the test")
+    parser.add_argument("--steps", type=float, default=1.0, help="share of every stage's steps")
+    parser.add_argument("--ceiling", action="store_true", help="also what a probe fitted to the labels reaches")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
@@ -134,14 +206,19 @@ def main() -> None:
     if options.validation:
         split = temporal(split.train, 0.15)
     n_users, n_items = len(dataset.user_ids), dataset.items.num_rows
-    embeddings = MatrixFactorization().fit(
-        split.train, n_users, n_items, MfConfig(l2=options.l2), device=options.device
-    ).embeddings
+    embeddings = (
+        MatrixFactorization()
+        .fit(split.train, n_users, n_items, MfConfig(l2=options.l2), device=options.device)
+        .embeddings
+    )
     popular = Popularity().fit(split.train, n_users, n_items).embeddings
     print(f"recommender {evaluate_ranking(embeddings, split.train, split.test)}")
     print(f"popularity  {evaluate_ranking(popular, split.train, split.test)}")
+    if options.ceiling:
+        print(f"ceiling     purity 10/20/50 of a probe fitted to the labels: {ceiling(embeddings, labels(dataset))}")
     print(
         "| recipe | seed | RBO both | RBO users | tau | NDCG kept | purity 10/20/50, all | held out "
+        "| held out, same depth "
         "| latents that agree | median lift | EV users / items | L0 users / items | dead | seconds |"
     )
     for name in options.recipes:
@@ -153,7 +230,7 @@ def main() -> None:
                 embeddings.item_bias,
                 embeddings.metric,
                 (split.train.user, split.train.item),
-                RECIPES[name](base),
+                shorter(RECIPES[name](base), options.steps),
                 device=options.device,
             )
             figures = result.metrics
