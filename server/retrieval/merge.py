@@ -76,10 +76,12 @@ def steered_search(
         if base is None:
             base = retriever.search(query, n, allowed)
             exhausted = len(base.items) < n or n >= len(retriever)
-        fresh = ~np.isin(base.items, items)
-        base_items = base.items[fresh]
-        base_scores = base.scores[fresh].astype(np.float64) + total_gain(gains, base_items)
-        best = best_of(np.concatenate([items, base_items]), np.concatenate([scores, base_scores]), k)
+        rest = base
+        if len(items):
+            fresh = items[np.minimum(np.searchsorted(items, base.items), len(items) - 1)] != base.items
+            rest = Ranking(base.items[fresh], base.scores[fresh])
+        steered = rest.scores.astype(np.float64) + total_gain(gains, rest.items)
+        best = best_of(np.concatenate([items, rest.items]), np.concatenate([scores, steered]), k)
         if exhausted or (len(best.items) == k and best.scores[-1] >= base.scores[-1]):
             return best
         n = max(2 * n, 2 * k)
@@ -87,7 +89,10 @@ def steered_search(
 
 
 def _promoted(k: int, gains: Sequence[Gain], allowed: BitArray | None) -> tuple[IntArray, ScoreArray]:
-    """Items of the posting lists with steered scores, at most k of each: no more of one can be in the answer."""
+    """Items of the posting lists with steered scores, at most k of each: no more of one can be in the answer.
+
+    Ascending, each once.
+    """
     items: list[IntArray] = []
     scores: list[ScoreArray] = []
     for gain in gains:
@@ -106,6 +111,9 @@ def _promoted(k: int, gains: Sequence[Gain], allowed: BitArray | None) -> tuple[
         scores.append(best.scores.astype(np.float64))
     if not items:
         return np.empty(0, np.int64), np.empty(0, np.float64)
+    if len(items) == 1:
+        order = np.argsort(items[0])
+        return items[0][order], scores[0][order]
     merged, first = np.unique(np.concatenate(items), return_index=True)
     return merged, np.concatenate(scores)[first]
 
