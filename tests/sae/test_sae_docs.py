@@ -1,0 +1,31 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from sae.config import SaeConfig, StageConfig
+from sae.presets import PRESETS
+
+pytestmark = pytest.mark.train
+
+PAGE = (Path(__file__).parents[2] / "docs" / "sae.md").read_text()
+ROWS = [line.split("|")[1] for line in PAGE.splitlines() if line.startswith("| `")]
+NAMES = {name for row in ROWS for name in re.findall(r"`(\w+)`", row)}
+
+
+@pytest.mark.parametrize("model", [SaeConfig, StageConfig])
+def test_every_field_is_in_a_table(model):
+    assert set(model.model_fields) <= NAMES
+
+
+def test_the_tables_name_presets_and_fields_and_nothing_else():
+    assert NAMES == {*PRESETS, *SaeConfig.model_fields, *StageConfig.model_fields, "preset"}
+
+
+def test_the_default_is_the_one_described():
+    config = SaeConfig.for_data(64, 3706, 6040)
+    assert (config.latents, config.stage1.k_items, config.stage2.k_items, config.stage2.k_users) == (256, 6, 8, 32)
+    assert "256 latents, 6 active in stage 1, then 8 per item and 32 per user; 2,000 and 1,000 steps" in PAGE
+    assert (config.stage1.steps, config.stage2.steps) == (2_000, 1_000)
+    assert (config.norm_power, config.whitening, config.top_items) == (0.75, 0.6, 50)
+    assert "`|x| ** 0.75`" in PAGE
