@@ -5,7 +5,17 @@ numpy, pyarrow and pydantic only. Legend: B batch, D embedding, L latents, N ite
 
 from bundle.calibration import Calibration, CheckRow, Curve, Dial, DialCheck
 from bundle.codes import SparseCodes
-from bundle.concepts import CONCEPT_ID, LATENT_FAMILY, Concept, ConceptFile, LatentWeight, Purity, Quality, concept_id
+from bundle.concepts import (
+    CONCEPT_ID,
+    LATENT_FAMILY,
+    Concept,
+    ConceptFile,
+    LatentWeight,
+    Purity,
+    Quality,
+    Steered,
+    concept_id,
+)
 from bundle.contents import BundleContents, ConceptArrays, search_query, search_vectors
 from bundle.index import (
     PARAMS,
@@ -60,6 +70,7 @@ __all__ = [
     "SaeWeights",
     "ScorerKind",
     "SparseCodes",
+    "Steered",
     "TowerWeights",
     "__version__",
     "concept_files",

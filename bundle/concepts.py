@@ -52,6 +52,16 @@ class LatentWeight(_Frozen):
     weight: float
 
 
+class Steered(_Frozen):
+    """What steering the concept did to the lists of held-out users, in the evaluation of the bundle."""
+
+    channel: Literal["item", "query"] = Field(description="costs less at equal effect; the item channel where both do")
+    users: int = Field(ge=0, description="users it was measured on")
+    left_1: float | None = Field(default=None, ge=0, description="part of the share that demote 1 leaves there")
+    reached_1: Share | None = Field(default=None, description="share of the list that promote 1 reaches there")
+    poor: str = Field(default="", description="what a rule of strength 1 does not do, in words; empty: it does")
+
+
 class Concept(_Frozen):
     """One named concept."""
 
@@ -62,10 +72,13 @@ class Concept(_Frozen):
     offered: bool = True
     not_offered_reason: str = ""
     row: int | None = Field(default=None, ge=0, description="row in the concept arrays; null when not offered")
-    readout: str = Field(default="", description="which read-out was chosen: logistic | logistic_32 | probe | latent")
+    readout: str = Field(
+        default="", description="which read-out was chosen: decoded | logistic | logistic_32 | probe | latent"
+    )
     threshold: Share | None = Field(default=None, description="read-out at or above it: a member (filter by read-out)")
     quality: Quality | None = None
     latents: tuple[LatentWeight, ...] = Field(default=(), description="strongest first")
+    steered: Steered | None = Field(default=None, description="measured on held-out users; null: not measured")
     by_hand: tuple[ByHand, ...] = Field(
         default=(), description="what a person gave and training did not: carried over to the next bundle"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from bundle import load_bundle
+from bundle import Steered, load_bundle
 from client import Concept, TillerClient
 from client.convert import to_concept
 from protos.steering.v1 import concepts_pb2 as pb
@@ -22,6 +22,10 @@ class ConceptSource(Protocol):
 
     def get(self, concept: str, top: int) -> Concept:
         """One concept with its strongest items; an unknown name is refused with the nearest ones."""
+        ...
+
+    def steered(self, concept: str) -> Steered | None:
+        """What steering it did in the bundle's evaluation; None: not known here."""
         ...
 
 
@@ -52,6 +56,11 @@ class BundleConcepts:
 
         return to_concept(get_concept(self._catalogue, pb.GetConceptRequest(concept=concept, top_items=top)).concept)
 
+    def steered(self, concept: str) -> Steered | None:
+        """See ConceptSource."""
+        known = self._catalogue.concept_of(concept)
+        return None if known is None else known.steered
+
 
 class ServerConcepts:
     """The concepts of a running server."""
@@ -68,3 +77,7 @@ class ServerConcepts:
         """See ConceptSource."""
         with TillerClient(self._address) as client:
             return client.concept(concept, top_items=top)
+
+    def steered(self, concept: str) -> Steered | None:  # noqa: ARG002 - the wire does not carry it
+        """None: a server's answer does not say it; ask the bundle."""
+        return None

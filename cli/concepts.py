@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from bundle import Steered
     from cli.concept_source import ConceptSource
     from client import Concept
 
@@ -70,11 +71,12 @@ def show(
 
     Example: tiller concepts show genre:horror --bundle bundles/demo
     """
-    view = _source(bundle, server).get(concept, top)
+    source = _source(bundle, server)
+    view = source.get(concept, top)
     if as_json:
         typer.echo(json.dumps(asdict(view), ensure_ascii=False, indent=1))
     else:
-        _print_one(view)
+        _print_one(view, source.steered(concept))
 
 
 def _source(bundle: Path | None, server: str | None) -> ConceptSource:
@@ -124,13 +126,13 @@ def _table(views: list[Concept]) -> Table:
     return table
 
 
-def _print_one(view: Concept) -> None:
+def _print_one(view: Concept, steered: Steered | None) -> None:
     from rich.table import Table
 
     from cli.console import make_console
 
     console = make_console()
-    console.print(_facts(view))
+    console.print(_facts(view, steered))
     if not view.top_items:
         return
     table = Table(box=None, padding=(0, 2), pad_edge=False)
@@ -144,7 +146,7 @@ def _print_one(view: Concept) -> None:
     console.print(table)
 
 
-def _facts(view: Concept) -> Table:
+def _facts(view: Concept, steered: Steered | None) -> Table:
     from rich.table import Table
 
     of_latent = view.family == "latent"
@@ -160,6 +162,13 @@ def _facts(view: Concept) -> Table:
         facts.add_row("read-out", found.readout)
         purity = "  ".join(f"@{entry.k} {entry.value:.2f} of {entry.attainable:.2f}" for entry in found.purity)
         facts.add_row("purity", purity or "-")
+    if steered is not None:
+        left = "-" if steered.left_1 is None else f"{steered.left_1:.0%} of its share"
+        reached = "-" if steered.reached_1 is None else f"{steered.reached_1:.0%} of the list"
+        facts.add_row("channel", f"{steered.channel} (measured on {steered.users:,} users)")
+        facts.add_row("reach", f"demote 1 leaves {left}; promote 1 brings it to {reached}")
+        if steered.poor:
+            facts.add_row("WARNING", f"poor reach: {steered.poor}")
     if view.latents and not of_latent:
         facts.add_row("latents", "  ".join(f"{latent} ({weight:+.2f})" for latent, weight in view.latents[:8]))
     return facts

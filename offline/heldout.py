@@ -9,27 +9,42 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from bundle import Concept, SparseCodes
+from bundle import Concept, SaeWeights, SparseCodes
 from offline.evaluate.panel import BoolArray, FloatArray
 from offline.evaluate.subject import HeldOutScores
 from offline.label.config import KINDS, LabelConfig, ReadoutKind
+from offline.label.decoded import Decoded, step
 from offline.label.halves import cross_fit, stratified_halves
 from offline.label.readouts import Features
 
 
 def held_out_scores(
-    codes: SparseCodes, vectors: FloatArray, config: LabelConfig, kinds: Sequence[ReadoutKind] = KINDS
+    codes: SparseCodes,
+    vectors: FloatArray,
+    config: LabelConfig,
+    kinds: Sequence[ReadoutKind] = KINDS,
+    *,
+    sae: SaeWeights | None = None,
+    popularity: npt.NDArray[np.integer] | None = None,
 ) -> HeldOutScores:
-    """Two-fold read-outs of item ``codes`` [N, L] and ``vectors`` [N, D].
+    """Two-fold read-outs of item ``codes`` [N, L] and ``vectors`` [N, D]; with an ``sae`` also the decoded one.
 
-    The halves are those that the concepts' own quality was measured on.
+    The halves are those that the concepts' own quality was measured on; ``decoded`` leaves each item out by itself.
+    ``popularity`` [N]: interactions of every item, which weigh its fit.
     """
     features = Features.of(codes, vectors)
+    kernel = None if sae is None else Decoded.of(codes, sae, config, popularity)
 
-    def scores(concept: Concept, members: BoolArray) -> Mapping[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:
+    def scores(concept: Concept, members: BoolArray) -> Mapping[str, npt.NDArray[np.floating]]:
         rng = np.random.default_rng([config.seed, *concept.id.encode()])
         halves = stratified_halves(members, np.arange(len(members)), rng)
-        return {kind: cross_fit(kind, features, members, halves, config).scores for kind in kinds}
+        out: dict[str, npt.NDArray[np.floating]] = {
+            kind: cross_fit(kind, features, members, halves, config).scores for kind in kinds
+        }
+        if kernel is not None:
+            out["decoded"] = step(kernel.scores(members[None])[0], members)
+        return out
 
     return scores

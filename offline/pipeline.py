@@ -96,7 +96,7 @@ def _run(
         trained = stages.train(config, recommender, split, workspace=workspace, ui=ui)
     with clock.stage("concepts", "naming concepts"):
         codes = stages.encode_items(trained.weights, embeddings.items)
-        labels = stages.label(config, dataset, codes, recommender=recommender, sae=trained.weights, ui=ui)
+        labels = stages.label(config, dataset, codes, recommender=recommender, sae=trained.weights, split=split, ui=ui)
     contents = BundleContents(
         sae=trained.weights,
         metric=embeddings.metric,
@@ -124,6 +124,7 @@ def _run(
                 config, contents, recommender, split, trained=trained, provenance=provenance, ui=ui
             )
             evaluation = stages.evaluation_files(document, config.title)
+            contents = stages.steered(contents, document)
     with clock.stage("export", "writing and verifying the bundle"):
         manifest = export_bundle(
             config.out,

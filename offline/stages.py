@@ -6,10 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from torch import nn
 
 from bundle import BundleContents, SaeWeights, SparseCodes
@@ -21,6 +23,7 @@ from offline.datasets import load_dataset
 from offline.datasets.tables import load_tables
 from offline.datasets.types import Dataset, FloatArray, Interactions
 from offline.evaluate import evaluate
+from offline.evaluate.defaults import with_steering
 from offline.evaluate.report import write_html
 from offline.evaluate.subject import Subject
 from offline.export_torch import export_scorer, export_user_tower
@@ -31,7 +34,7 @@ from offline.recommenders.base import TrainedRecommender
 from offline.recommenders.custom import custom_recommender
 from offline.recommenders.item_knn import ItemKnn
 from offline.recommenders.popularity import Popularity
-from offline.recommenders.ranking import evaluate_ranking
+from offline.recommenders.ranking import evaluate_ranking, network_scores
 from offline.recommenders.registry import make_recommender
 from offline.recommenders.split import SENTENCES, Protocol, Split
 from offline.recommenders.split import hold_out as split_by
@@ -234,10 +237,11 @@ def label(
     *,
     recommender: TrainedRecommender,
     sae: SaeWeights,
+    split: Split | None,
     ui: Progress,
 ) -> LabelResult:
     """Concepts from the metadata; what was left out is said."""
-    embeddings = recommender.embeddings
+    embeddings, network = recommender.embeddings, recommender.scorer
     labels = label_concepts(
         dataset.items,
         codes,
@@ -245,11 +249,23 @@ def label(
         sae,
         embeddings.metric,
         config=config.label_config,
+        popularity=popularity(split, len(embeddings.items)),
+        network=None if network is None else (partial(network_scores, network), embeddings.users),
         progress=lambda done, total, _: ui.step(done, total, {}),
     )
     for note in labels.notes:
         ui.say(note)
     return labels
+
+
+def popularity(split: Split | None, items: int) -> npt.NDArray[np.int64] | None:
+    """Training interactions of every item, [N]; None without interactions."""
+    return None if split is None else np.bincount(split.train.item, minlength=items)
+
+
+def steered(contents: BundleContents, document: dict[str, Any]) -> BundleContents:
+    """The contents with what the evaluation found out about steering each concept."""
+    return replace(contents, concepts=with_steering(contents.concepts, document["steering"]))
 
 
 def calibrated(
@@ -298,7 +314,13 @@ def measure(
         test=None if split is None else split.test,
         config=config.evaluate_config,
         calibration=contents.calibration,
-        held_out=held_out_scores(contents.item_codes, embeddings.items, config.label_config),
+        held_out=held_out_scores(
+            contents.item_codes,
+            embeddings.items,
+            config.label_config,
+            sae=trained.weights,
+            popularity=popularity(split, len(embeddings.items)),
+        ),
         ranking=provenance["ranking"],
         history=trained.history,
         provenance=provenance,

@@ -197,7 +197,7 @@ class Methods:
         used = np.unique(self.subject.codes.indices)
         direction = rng.normal(size=self.subject.item_vectors.shape[1])
         latent = int(rng.choice(used)) if len(used) else 0
-        return latent, (direction / np.linalg.norm(direction)).astype(np.float32)
+        return latent, np.asarray(direction / np.linalg.norm(direction), np.float32)
 
     def _item(self, gain: FloatArray, *, constant: bool = False) -> Maker:
         def line(direction: Direction) -> Line:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,10 @@ from bundle import Concept, ConceptArrays, ConceptFile, LatentWeight, Metric, Pu
 from bundle.errors import TrainingError
 from offline.label.candidates import Candidate, find_candidates
 from offline.label.config import LabelConfig
+from offline.label.decoded import Array, Decoded
 from offline.label.effects import direction_effects, latent_effects
 from offline.label.fitting import Fitted, Measured, fit_whole, measure, refused_unseen, refused_weak
+from offline.label.network_effects import Scorer, network_direction_effects, network_latent_effects
 from offline.label.purity import measure_purity
 from offline.label.readouts import Features
 
@@ -53,9 +55,14 @@ def label_concepts(
     metric: Metric,
     *,
     config: LabelConfig | None = None,
+    popularity: npt.NDArray[np.integer] | None = None,
+    network: tuple[Scorer, FloatArray] | None = None,
     progress: Progress | None = None,
 ) -> LabelResult:
     """Look for every concept the metadata names; rows of ``items``, ``codes`` [N, L] and ``vectors`` [N, D] agree.
+
+    ``popularity`` [N]: interactions of every item; they weigh the decoded read-out, None counts all items alike.
+    ``network``: what scores in place of the metric, and users [U, D] to measure the query channel's effects on.
 
     Raises:
         TrainingError: the rows do not agree.
@@ -69,14 +76,16 @@ def label_concepts(
     found_in = find_candidates(items, config)
     notes, candidates = list(found_in.notes), found_in.concepts
     features = Features.of(codes, vectors)
+    unseen = [refused_unseen(candidate, len(codes), config) for candidate in candidates]
+    decoded = _decoded(candidates, unseen, Decoded.of(codes, sae, config, popularity), config)
     reasons: list[str] = []
     measured: list[Measured | None] = []
     fitted: list[Fitted | None] = []
     for number, candidate in enumerate(candidates):
         # A stream of its own: a new column does not change what another one finds.
         rng = np.random.default_rng([config.seed, *candidate.id.encode()])
-        reason = refused_unseen(candidate, len(codes), config)
-        figures = None if reason else measure(candidate, features, config, rng)
+        reason = unseen[number]
+        figures = None if reason else measure(candidate, features, config, rng, decoded.get(candidate.id))
         reason = reason or (refused_weak(figures) if figures else "")
         reasons.append(reason)
         measured.append(figures)
@@ -122,13 +131,45 @@ def label_concepts(
         arrays=_arrays(
             [(c, f) for c, f in zip(candidates, fitted, strict=True) if f],
             features,
-            lambda direction, members: direction_effects(direction, members, vectors, sae, metric),
-            latent_effects(codes, vectors, sae, metric),
+            *_effects(codes, vectors, sae, metric, network),
         ),
         notes=tuple(notes),
         report=tuple(_row(candidates[n], reasons[n], figures) for n in seen if (figures := measured[n]) is not None),
         seconds=seconds,
     )
+
+
+def _effects(
+    codes: SparseCodes,
+    vectors: FloatArray,
+    sae: SaeWeights,
+    metric: Metric,
+    network: tuple[Scorer, FloatArray] | None,
+) -> tuple[Callable[[FloatArray, BoolArray], FloatArray], FloatArray]:
+    """Effects of directions [C, L] with members [C, N], as a function, and of the latents, [L]."""
+    if network is None:
+        return (
+            lambda direction, members: direction_effects(direction, members, vectors, sae, metric),
+            latent_effects(codes, vectors, sae, metric),
+        )
+    score, users = network
+    return (
+        lambda direction, members: network_direction_effects(
+            direction, members, items=vectors, users=users, sae=sae, score=score
+        ),
+        network_latent_effects(codes, items=vectors, users=users, sae=sae, score=score),
+    )
+
+
+def _decoded(
+    candidates: Sequence[Candidate], unseen: Sequence[str], kernel: Decoded, config: LabelConfig
+) -> dict[str, Array]:
+    """Leave-one-out scores [N] of the decoded codes by concept id, where they may be chosen."""
+    asked = [candidate for candidate, reason in zip(candidates, unseen, strict=True) if not reason]
+    if config.readout not in {"auto", "decoded"} or not asked:
+        return {}
+    scores = kernel.scores(np.array([candidate.members for candidate in asked]))
+    return {candidate.id: row for candidate, row in zip(asked, scores, strict=True)}
 
 
 def _quality(candidate: Candidate, measured: Measured | None, purity: tuple[Purity, ...]) -> Quality | None:
@@ -193,7 +234,7 @@ def _arrays(
         norm = np.linalg.norm(raw)
         direction[row] = raw / norm if norm > 0 else 0
         if fitted.readout.kind != "probe":
-            weight[row], bias[row], scale[row] = raw, fitted.readout.bias, fitted.scale
+            weight[row], bias[row], scale[row] = raw, fitted.on_codes.bias, fitted.linear_scale
     return ConceptArrays(
         gains=gains,
         label_bits=np.packbits(members, axis=1, bitorder="little"),

@@ -15,17 +15,24 @@ ON_CODES: tuple[ReadoutKind, ...] = ("logistic", "logistic_32")
 """Those that read the item code; the probe reads the embedding and is the control."""
 
 
+MeasuredKind = Literal["decoded", "logistic", "logistic_32", "probe"]
+"""Everything that is measured: ``decoded`` needs the SAE and has no weights of its own (offline.label.decoded)."""
+
+
 class LabelConfig(BaseModel):
     """How concepts are looked for, fitted, measured and refused (docs/concepts.md, docs/decisions/004)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     columns: tuple[str, ...] | None = Field(default=None, description="metadata columns to use; left out: all of them")
-    readout: Literal["auto", "logistic", "logistic_32", "probe"] = Field(
-        default="auto", description="auto: per concept the one on codes with the better held-out average precision"
+    readout: Literal["auto", "decoded", "logistic", "logistic_32", "probe"] = Field(
+        default="auto", description="auto: per concept the one on codes with the best held-out average precision"
     )
     l2: float = Field(default=1e-3, gt=0, description="loss = mean log loss + l2 |w|^2, features scaled")
     sparse_latents: int = Field(default=32, ge=1, description="latents that the non-negative read-out may use")
+    decoded_landmarks: int = Field(default=1000, ge=1, description="items whose likeness the decoded read-out uses")
+    decoded_width: float = Field(default=2.0, gt=0, description="g of the kernel exp(g (cosine - 1)) of decoded codes")
+    decoded_ridge: float = Field(default=1.0, gt=0, description="penalty of the decoded read-out")
     min_members: int = Field(default=10, ge=4, description="fewest members (and non-members) to fit and score")
     max_share: float = Field(default=0.95, gt=0, le=1, description="a concept on more of the items is not offered")
     min_auc: float = Field(default=0.65, ge=0.5, le=1, description="weaker on held-out items: not offered")

@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from offline.label.candidates import Candidate
-from offline.label.config import KINDS, ON_CODES, LabelConfig, ReadoutKind
+from offline.label.config import KINDS, ON_CODES, LabelConfig, MeasuredKind
+from offline.label.decoded import Array, step
 from offline.label.halves import (
     HeldOut,
     best_threshold,
     chance_deviation,
     cross_fit,
     precision_recall,
+    precision_recall_at,
     stratified_halves,
 )
 from offline.label.readouts import Features, Readout, Weights, fit
@@ -25,8 +28,8 @@ SMALLEST_SCALE = 1e-6
 class Measured:
     """Held-out figures of a candidate: per kind of read-out, and of the chosen one at its threshold."""
 
-    by_kind: dict[ReadoutKind, HeldOut]
-    chosen: ReadoutKind
+    by_kind: dict[MeasuredKind, HeldOut]
+    chosen: MeasuredKind
     precision: float
     recall: float
     bound: float
@@ -42,6 +45,7 @@ class Fitted:
     """What is shipped: ``values`` [N] = clip(p / scale, 0, 1), ``threshold`` in the same units, and the read-outs.
 
     ``on_codes`` is the read-out whose weights are the concept's direction; ``readout`` the chosen one, often the same.
+    ``decoded``: the values are the kernel's, and ``on_codes`` with ``linear_scale`` speaks for items that come later.
     """
 
     readout: Readout
@@ -49,6 +53,8 @@ class Fitted:
     scale: float
     threshold: float
     values: Weights
+    decoded: bool
+    linear_scale: float
 
 
 def refused_unseen(candidate: Candidate, items: int, config: LabelConfig) -> str:
@@ -75,35 +81,67 @@ def refused_weak(measured: Measured) -> str:
     )
 
 
-def measure(candidate: Candidate, features: Features, config: LabelConfig, rng: np.random.Generator) -> Measured:
-    """Fit every kind on halves, choose one, and take its precision and recall."""
+def measure(
+    candidate: Candidate,
+    features: Features,
+    config: LabelConfig,
+    rng: np.random.Generator,
+    decoded: Array | None = None,
+) -> Measured:
+    """Fit every kind on halves, choose one, and take its precision and recall.
+
+    ``decoded`` [N]: leave-one-out scores of the decoded codes, where there is an SAE to decode with.
+    """
     members = candidate.members
     halves = stratified_halves(members, np.arange(len(members)), rng)
-    by_kind = {kind: cross_fit(kind, features, members, halves, config) for kind in KINDS}
+    by_kind: dict[MeasuredKind, HeldOut] = {kind: cross_fit(kind, features, members, halves, config) for kind in KINDS}
+    if decoded is not None:
+        auc = float(roc_auc_score(members, decoded))
+        by_kind["decoded"] = HeldOut(decoded, auc, float(average_precision_score(members, decoded)), True)
     chosen = choose(by_kind, config)
-    precision, recall = precision_recall(
-        chosen, features, members, halves, held_out=by_kind[chosen], config=config, rng=rng
-    )
+    if chosen == "decoded":
+        precision, recall = precision_recall_at(by_kind[chosen].scores, members, halves)
+    else:
+        precision, recall = precision_recall(
+            chosen, features, members, halves, held_out=by_kind[chosen], config=config, rng=rng
+        )
     chance = config.chance_deviations * chance_deviation(int(members.sum()), len(members))
     return Measured(by_kind, chosen, precision, recall, bound=max(config.min_auc, min(0.5 + chance, 0.95)))
 
 
-def choose(by_kind: dict[ReadoutKind, HeldOut], config: LabelConfig) -> ReadoutKind:
-    """The configured read-out; with ``auto`` the one on codes of best held-out average precision, then AUC."""
-    if config.readout != "auto":
+def choose(by_kind: dict[MeasuredKind, HeldOut], config: LabelConfig) -> MeasuredKind:
+    """The configured read-out where it was measured; else the one on codes of best average precision, then AUC."""
+    if config.readout != "auto" and config.readout in by_kind:
         return config.readout
-    return max(ON_CODES, key=lambda kind: (by_kind[kind].average_precision, by_kind[kind].auc))
+    on_codes = [kind for kind in by_kind if kind == "decoded" or kind in ON_CODES]
+    return max(on_codes, key=lambda kind: (by_kind[kind].average_precision, by_kind[kind].auc))
 
 
 def fit_whole(candidate: Candidate, measured: Measured, features: Features, config: LabelConfig) -> Fitted:
-    """The chosen read-out on all items; its threshold comes from the held-out scores of all items."""
-    members = candidate.members
+    """The chosen read-out on all items; its threshold comes from the held-out scores of all items.
+
+    The decoded read-out ships its leave-one-out values: they are what was measured, and an item whose label the
+    metadata lacks was not fitted as a non-member.
+    """
+    members, chosen = candidate.members, measured.chosen
     everything = np.arange(len(members))
-    readout = fit(measured.chosen, features, members, everything, config)
+    readout = fit("logistic" if chosen == "decoded" else chosen, features, members, everything, config)
     on_codes = readout
-    if measured.chosen not in ON_CODES:
+    if readout.kind not in ON_CODES:
         on_codes = fit("logistic", features, members, everything, config)
     probability = readout(features)
-    scale = max(float(np.quantile(probability[members], 0.9)), SMALLEST_SCALE)
-    threshold = best_threshold(members, measured.by_kind[measured.chosen].scores)
-    return Fitted(readout, on_codes, scale, min(1.0, threshold / scale), np.clip(probability / scale, 0, 1))
+    linear_scale = max(float(np.quantile(probability[members], 0.9)), SMALLEST_SCALE)
+    values, held_out, scale = probability, measured.by_kind[chosen].scores, linear_scale
+    if chosen == "decoded":
+        values = held_out = step(held_out, members)
+        scale = max(float(np.quantile(values[members], 0.9)), SMALLEST_SCALE)
+    threshold = best_threshold(members, held_out)
+    return Fitted(
+        readout=readout,
+        on_codes=on_codes,
+        scale=scale,
+        threshold=min(1.0, threshold / scale),
+        values=np.clip(values / scale, 0, 1),
+        decoded=chosen == "decoded",
+        linear_scale=linear_scale,
+    )

@@ -73,6 +73,15 @@ def precision_recall(
     return hits / max(1, int(taken.sum())), hits / max(1, int(members.sum()))
 
 
+def precision_recall_at(scores: Weights, members: BoolArray, halves: tuple[Rows, Rows]) -> tuple[float, float]:
+    """The same for scores [N] of which each is held out by itself: the threshold of a half comes from the other."""
+    taken = np.zeros(len(members), np.bool_)
+    for fitted, scored in (halves, halves[::-1]):
+        taken[scored] = scores[scored] >= best_threshold(members[fitted], scores[fitted])
+    hits = int((taken & members).sum())
+    return hits / max(1, int(taken.sum())), hits / max(1, int(members.sum()))
+
+
 def best_threshold(labels: BoolArray, scores: Weights) -> float:
     """The score at or above which F1 = 2 hits / (taken + members) is largest; halfway to the next lower score."""
     order = np.argsort(-scores, kind="stable")

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+from bundle import ConceptFile, Steered
 from tests.cli.conftest import Tiller
-from tests.world import World
+from tests.world import World, write_world
 
 
 def test_list(tiller: Tiller, planted: Path, world: World) -> None:
@@ -72,3 +74,26 @@ def test_search_looks_at_names_and_at_titles(tiller: Tiller, planted: Path) -> N
 def test_one_source_at_a_time(tiller: Tiller, planted: Path) -> None:
     ran = tiller("concepts", "list", "--bundle", planted, "--server", "127.0.0.1:1")
     assert (ran.code, ran.err) == (2, "tiller: --bundle and --server: found both, expected one of them.\n")
+
+
+def test_show_says_what_steering_reaches_and_warns_where_that_is_poor(
+    tiller: Tiller, world: World, tmp_path: Path
+) -> None:
+    poor = Steered(channel="item", users=300, left_1=0.4, reached_1=0.97, poor="demote 1 leaves 40% of its share")
+    concepts = ConceptFile(
+        concepts=tuple(
+            concept.model_copy(update={"steered": poor}) if concept.id == "genre:western" else concept
+            for concept in world.contents.concepts.concepts
+        )
+    )
+    bundle = tmp_path / "bundle"
+    write_world(replace(world, contents=replace(world.contents, concepts=concepts)), bundle)
+    shown = [
+        " ".join(line.split())
+        for line in tiller("concepts", "show", "genre:western", "--bundle", bundle).out.splitlines()
+    ]
+    assert "channel item (measured on 300 users)" in shown
+    assert "reach demote 1 leaves 40% of its share; promote 1 brings it to 97% of the list" in shown
+    assert "WARNING poor reach: demote 1 leaves 40% of its share" in shown
+    unmeasured = tiller("concepts", "show", "genre:horror", "--bundle", bundle).out
+    assert "reach" not in unmeasured

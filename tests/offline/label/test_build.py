@@ -7,6 +7,7 @@ import pytest
 from bundle import BundleContents, Calibration, SparseCodes
 from bundle.errors import TrainingError
 from offline.label import LabelConfig, LabelResult, label_concepts
+from offline.label.decoded import Decoded, step
 from tests.offline.label.planted import LATENTS, NAMES, World, make
 
 WORLD = make()
@@ -75,9 +76,11 @@ def unpacked(bits: np.ndarray) -> np.ndarray:
 
 
 def test_gains_are_the_readout_and_one_where_labelled() -> None:
-    arrays = RESULT.arrays
+    result = labelled(readout="logistic")
+    arrays = result.arrays
+    by_id = {concept.id: concept for concept in result.concepts.concepts}
     for name, labels in zip(NAMES, WORLD.labels, strict=True):
-        concept = BY_ID[f"genre:{name.lower()}"]
+        concept = by_id[f"genre:{name.lower()}"]
         assert concept.row is not None
         assert concept.threshold is not None
         row = concept.row
@@ -89,6 +92,20 @@ def test_gains_are_the_readout_and_one_where_labelled() -> None:
         np.testing.assert_array_equal(unpacked(arrays.label_bits)[row], labels)
         near = np.abs(readout - concept.threshold) < 1e-4
         np.testing.assert_array_equal(unpacked(arrays.readout_bits)[row][~near], (readout >= concept.threshold)[~near])
+
+
+def test_a_decoded_readout_ships_what_was_measured_and_a_regression_for_later_items() -> None:
+    result = labelled(readout="decoded")
+    kernel = Decoded.of(WORLD.codes, WORLD.sae, LabelConfig())
+    for name, labels in zip(NAMES, WORLD.labels, strict=True):
+        concept = next(c for c in result.concepts.concepts if c.id == f"genre:{name.lower()}")
+        assert concept.readout == "decoded"
+        values = step(kernel.scores(labels[None])[0], labels)
+        scale = np.quantile(values[labels], 0.9)
+        gains = result.arrays.gains[concept.row]
+        np.testing.assert_allclose(gains, np.maximum(labels, np.minimum(values / scale, 1)), rtol=1e-4)
+        logit = WORLD.codes.dense() @ result.arrays.readout_weight[concept.row]
+        assert logit[labels].mean() > logit[~labels].mean() + 1
 
 
 def test_the_readout_finds_items_whose_label_is_missing() -> None:
@@ -105,8 +122,8 @@ def test_directions_have_unit_length_and_raise_their_members() -> None:
 
 
 def test_the_probe_is_measured_always_and_shipped_when_asked_for() -> None:
-    assert all(set(row["readouts"]) == {"logistic", "logistic_32", "probe"} for row in RESULT.report)
-    assert {c.readout for c in RESULT.concepts.concepts if c.offered} <= {"logistic", "logistic_32"}
+    assert all(set(row["readouts"]) == {"decoded", "logistic", "logistic_32", "probe"} for row in RESULT.report)
+    assert {c.readout for c in RESULT.concepts.concepts if c.offered} <= {"decoded", "logistic", "logistic_32"}
     probed = labelled(readout="probe")
     offered = [c for c in probed.concepts.concepts if c.offered]
     assert {c.readout for c in offered} == {"probe"}
