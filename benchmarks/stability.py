@@ -15,24 +15,32 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from sklearn.metrics import average_precision_score
 
 from bundle import SparseCodes
+from offline.align.match import NOBODY, Common, match_latents
 from offline.datasets import load_dataset
 from offline.datasets.types import Dataset, Interactions
 from offline.label import Candidate, LabelConfig, find_candidates
 from offline.recommenders.mf import MatrixFactorization
 from offline.recommenders.split import temporal
-from offline.stability import QUALITIES, Stability, compare
+from offline.stability import QUALITIES, ReadoutPair, Stability, compare, compare_readouts, read_out
 from sae.config import SaeConfig
 from sae.train import train_sae
 
 NIGHT = 0.02
 """Share of the interactions that one night brings; the latest."""
+
+NAMED, NAMED_ITEMS = 100, 20
+"""Latents that are named for the comparison of ways to carry them over, and the fewest items of one."""
+
+BINS = (-1.0, 0.3, 0.5, 0.7, 0.9, 1.01)
 
 
 class Run(NamedTuple):
@@ -103,6 +111,52 @@ def figures(found: Stability, families: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def concept_figures(pairs: Sequence[ReadoutPair], families: Sequence[str]) -> dict[str, Any]:
+    """What became of the concepts themselves, by family."""
+    of = {family: [pair for pair in pairs if pair.family == family] for family in families}
+    return {
+        family: {
+            "survive": float(np.mean([pair.survives for pair in rows])),
+            "auc_first": float(np.mean([pair.auc[0] for pair in rows])),
+            "auc_second": float(np.mean([pair.auc[1] for pair in rows])),
+            "largest_loss": float(max(pair.auc[0] - pair.auc[1] for pair in rows)),
+            "correlation": float(np.mean([pair.correlation for pair in rows])),
+        }
+        for family, rows in of.items()
+    }
+
+
+def named_latents(first: SparseCodes, second: SparseCodes) -> list[dict[str, float]]:
+    """Latents as if a person had named them: finding their items again by the match, or by a read-out fitted to them.
+
+    By quality of the match: how many latents, and average precision either way, the read-out's on held-out items.
+    """
+    rows = np.arange(len(first))
+    match = match_latents(first, second, Common(rows, rows))
+    active, found = first.dense() > 0, second.dense()
+    able = np.flatnonzero(active.sum(0) >= NAMED_ITEMS)
+    chosen = np.random.default_rng(0).permutation(able)[:NAMED]
+    concepts = [Candidate(f"custom:{latent}", "custom", str(latent), active[:, latent]) for latent in chosen]
+    fitted = read_out(second, concepts, LabelConfig())
+    figures = []
+    for low, high in pairwise(BINS):
+        inside = [n for n, latent in enumerate(chosen) if low <= match.held_out[latent] < high]
+        by_match = [
+            average_precision_score(active[:, chosen[n]], found[:, match.to[chosen[n]]])
+            for n in inside
+            if match.to[chosen[n]] != NOBODY
+        ]
+        figures.append(
+            {
+                "from": low,
+                "latents": len(inside),
+                "match": float(np.mean(by_match)) if by_match else 0.0,
+                "readout": float(np.mean([fitted[n].average_precision for n in inside])) if inside else 0.0,
+            }
+        )
+    return figures
+
+
 def mean(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The mean of nested figures."""
     return {
@@ -114,17 +168,41 @@ def mean(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def table(results: dict[str, dict[str, Any]], families: Sequence[str]) -> str:
     """Markdown: latents, then a table per family."""
     heads = [f"at {quality}" for quality in QUALITIES]
-    lines = ["| compared | median r | latents " + " | ".join(heads) + " |", "| --- | " + "--- | " * (1 + len(heads))]
+    lines = [
+        "| compared | median r | latents " + " | ".join(heads) + " |",
+        "| --- | " + " | ".join(["---"] * (1 + len(heads))) + " |",
+    ]
     for name, row in results.items():
         shares = " | ".join(f"{value:.2f}" for value in row["latents"].values())
         lines.append(f"| {name} | {row['median']:.2f} | {shares} |")
     lines += ["", "| best latent of | compared | " + " | ".join(heads) + " | match as pure |"]
-    lines.append("| --- | --- | " + "--- | " * (1 + len(heads)))
+    lines.append("| --- | --- | " + " | ".join(["---"] * (1 + len(heads))) + " |")
     for family in families:
         for name, row in results.items():
             of = row["families"][family]
             shares = " | ".join(f"{value:.2f}" for value in of["best_latent"].values())
             lines.append(f"| {family} ({of['concepts']:.0f}) | {name} | {shares} | {of['stays_pure']:.2f} |")
+    lines += ["", "| concepts of | compared | survive | mean AUC | largest loss | correlation of read-outs |"]
+    lines.append("| --- | --- | --- | --- | --- | --- |")
+    for family in families:
+        for name, row in results.items():
+            if "concepts" in row:
+                of = row["concepts"][family]
+                lines.append(
+                    f"| {family} | {name} | {of['survive']:.2f} | {of['auc_first']:.3f}, {of['auc_second']:.3f} | "
+                    f"{of['largest_loss']:.3f} | {of['correlation']:.2f} |"
+                )
+    return "\n".join(lines) + "\n"
+
+
+def named_table(results: dict[str, list[dict[str, float]]]) -> str:
+    lines = ["", "| named latents | match from | latents | AP by the match | AP by a read-out |"]
+    lines.append("| --- | --- | --- | --- | --- |")
+    for name, rows in results.items():
+        for row in rows:
+            if row["latents"]:
+                told = f"{max(row['from'], 0):.1f} | {row['latents']} | {row['match']:.2f} | {row['readout']:.2f}"
+                lines.append(f"| {name} | {told} |")
     return "\n".join(lines) + "\n"
 
 
@@ -167,15 +245,26 @@ def main() -> None:
     concepts = named(dataset)
     families = list(dict.fromkeys(concept.family for concept in concepts))
     results: dict[str, dict[str, Any]] = {}
+    config = LabelConfig()
+    read = {run: read_out(codes[run], concepts, config) for run in runs}
     for name, pairs in PAIRS.items():
-        results[name] = mean([figures(compare(codes[a], codes[b], concepts), families) for a, b in pairs])
+        results[name] = mean(
+            [
+                {
+                    **figures(compare(codes[a], codes[b], concepts), families),
+                    "concepts": concept_figures(compare_readouts(read[a], read[b], concepts, config), families),
+                }
+                for a, b in pairs
+            ]
+        )
     results["chance: items shuffled"] = figures(
         compare(codes[FIRST], codes[Run(0, 1)], concepts, shuffle=True), families
     )
-    text = table(results, families)
+    named_pairs = {name: named_latents(codes[pairs[0][0]], codes[pairs[0][1]]) for name, pairs in PAIRS.items()}
+    text = table(results, families) + named_table(named_pairs)
     print(text)
     (options.out / "stability.md").write_text(text)
-    document = {"threads": options.threads, "seconds": seconds, "results": results}
+    document = {"threads": options.threads, "seconds": seconds, "results": results, "named_latents": named_pairs}
     (options.out / "stability.json").write_text(json.dumps(document, indent=1) + "\n")
 
 

@@ -29,8 +29,8 @@ def align(  # noqa: PLR0917 - options, each by its name
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the aligned bundle.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace what is at --out; without it, NEW.")] = False,
     least_match: Annotated[
-        float, typer.Option(min=0, max=1, help="Correlation from which on a latent is its match.")
-    ] = 0.5,
+        float, typer.Option(min=0, max=1, help="Correlation from which on a named latent becomes its match.")
+    ] = 0.9,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the report and write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -56,7 +56,7 @@ def align(  # noqa: PLR0917 - options, each by its name
     used = load_policies(policies)
     source = load_bundle(new)
     aligned = carry(load_bundle(old), source, least_match=least_match)
-    uses = judge(used, aligned.report, {c.id for c in aligned.concepts.concepts if c.offered}, least_match)
+    uses = judge(used, aligned.report, {c.id for c in aligned.concepts.concepts if c.offered})
     if as_json:
         typer.echo(json.dumps({**aligned.report.document(), "policies": [asdict(use) for use in uses]}, indent=1))
     else:

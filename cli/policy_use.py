@@ -16,6 +16,10 @@ Verdict = Literal["holds", "lost", "latent", "unknown"]
 """``latent``: it names a latent whose number means another in the new bundle; ``unknown``: neither bundle offers it."""
 
 
+LEAST_LIKE = 0.5
+"""Held-out correlation from which on another latent is worth proposing in a rule; chance gives none (decision 012)."""
+
+
 @dataclass(frozen=True)
 class Use:
     """One rule: where it stands (``rule`` counts from 0), what it names, and what becomes of it.
@@ -38,7 +42,7 @@ class Use:
         return f"{self.file}:{self.line}: policy {self.policy}, rules[{self.rule}]: {self.action} {self.concept}"
 
 
-def judge(policies: PolicySet, report: AlignReport, offered: Collection[str], least_match: float) -> list[Use]:
+def judge(policies: PolicySet, report: AlignReport, offered: Collection[str]) -> list[Use]:
     """Every rule of every policy, disabled ones too: one word turns them on. ``offered``: the aligned bundle's."""
     lost = {fate.id for fate in report.lost}
     found = []
@@ -49,7 +53,7 @@ def judge(policies: PolicySet, report: AlignReport, offered: Collection[str], le
             family, _, value = rule.concept.partition(":")
             if family == LATENT_FAMILY:
                 verdict, fate = "lost", report.latent(int(value))
-                if fate is not None and fate.to is not None and fate.held_out >= least_match:
+                if fate is not None and fate.to is not None and fate.held_out >= LEAST_LIKE:
                     verdict, match = "holds" if fate.to == fate.latent else "latent", fate.held_out
                     rewrite = f"{LATENT_FAMILY}:{fate.to}"
             elif rule.concept in lost:

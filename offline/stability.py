@@ -5,6 +5,9 @@ purest twenty strongest items in the first run; it survives at quality q when it
 with it by q or more on items that the match was not chosen on, and it *stays pure* when the match's own twenty are at
 least nine tenths as pure. Chance is the same comparison with the second run's items shuffled.
 
+A concept, which is a *read-out* of all latents and what policies name, survives when both runs find it on items their
+read-outs were not fitted on, well enough to be offered; how alike the two read the items is their correlation.
+
 Legend: N items, L latents, C concepts.
 """
 
@@ -18,7 +21,8 @@ import numpy.typing as npt
 
 from bundle import SparseCodes
 from offline.align.match import NOBODY, Common, LatentMatch, match_latents
-from offline.label import Candidate, purity_table, top_items
+from offline.label import Candidate, Features, LabelConfig, purity_table, top_items
+from offline.label.halves import HeldOut, chance_deviation, cross_fit, stratified_halves
 
 QUALITIES = (0.5, 0.7, 0.9)
 DEPTH = 20
@@ -84,6 +88,60 @@ def compare(
     match = match_latents(first, second, common, seed=seed)
     alive = np.bincount(first.indices, minlength=first.latents) > 0
     return Stability(match, alive, _best(first, second, common, concepts, match))
+
+
+@dataclass(frozen=True)
+class ReadoutPair:
+    """One concept read out of two runs: held-out AUC in each, and the correlation of their held-out log-odds."""
+
+    concept: str
+    family: str
+    auc: tuple[float, float]
+    needed: float
+    correlation: float
+
+    @property
+    def survives(self) -> bool:
+        """Whether the concept is found well enough in both."""
+        return min(self.auc) >= self.needed
+
+
+def read_out(codes: SparseCodes, concepts: Sequence[Candidate], config: LabelConfig) -> list[HeldOut]:
+    """The logistic read-out of every concept, each item by a model that has not seen it; the halves are the seed's."""
+    features = Features.of(codes, np.ones((len(codes), 1), np.float32))  # the probe is not asked
+    found = []
+    for concept in concepts:
+        rng = np.random.default_rng([config.seed, *concept.id.encode()])
+        halves = stratified_halves(concept.members, np.arange(len(codes)), rng)
+        found.append(cross_fit("logistic", features, concept.members, halves, config))
+    return found
+
+
+def compare_readouts(
+    first: Sequence[HeldOut], second: Sequence[HeldOut], concepts: Sequence[Candidate], config: LabelConfig
+) -> tuple[ReadoutPair, ...]:
+    """Two runs' ``read_out`` of the same concepts over the same items."""
+    return tuple(
+        ReadoutPair(
+            concept=concept.id,
+            family=concept.family,
+            auc=(one.auc, other.auc),
+            needed=auc_needed(concept.members, config),
+            correlation=float(np.corrcoef(_log_odds(one.scores), _log_odds(other.scores))[0, 1]),
+        )
+        for concept, one, other in zip(concepts, first, second, strict=True)
+    )
+
+
+def auc_needed(members: BoolArray, config: LabelConfig) -> float:
+    """What labelling asks of a concept of so many members (offline.label)."""
+    chance = config.chance_deviations * chance_deviation(int(members.sum()), len(members))
+    return max(config.min_auc, min(0.5 + chance, 0.95))
+
+
+def _log_odds(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    safe = np.clip(scores, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(safe / (1 - safe)), np.float64)
 
 
 def _best(

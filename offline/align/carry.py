@@ -27,8 +27,9 @@ from offline.align.report import AlignReport, ConceptFate, LatentFate, Outcome
 from offline.align.threshold import at_count, read
 from offline.label import Candidate, LabelConfig
 
-LEAST_MATCH = 0.5
-"""Held-out correlation from which on a named latent becomes its match (docs/decisions/012)."""
+LEAST_MATCH = 0.9
+"""Held-out correlation from which on a named latent becomes its match; below it a read-out fitted to its items finds
+them better (docs/decisions/012)."""
 
 LEAST_COMMON = 50
 """Fewer items in common cannot tell latents apart."""

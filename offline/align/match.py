@@ -54,8 +54,8 @@ class LatentMatch:
     """Where each latent of the old bundle went, all [L].
 
     ``to``: latent of the new bundle, -1 where none is left or none correlates. ``correlation``: with it, on all common
-    items. ``held_out``: matched on one random half of the items, correlated on the other, both ways, mean of HALVINGS; what
-    a match is worth without the luck of having chosen among many.
+    items. ``held_out``: matched on one random half of the items, correlated on the other, both ways, mean of HALVINGS;
+    what a match is worth without the luck of having chosen among many.
     """
 
     to: IntArray

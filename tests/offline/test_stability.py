@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bundle import SparseCodes
-from offline.label import Candidate
-from offline.stability import compare
+from offline.label import Candidate, LabelConfig
+from offline.stability import auc_needed, compare, compare_readouts, read_out
 
 ITEMS, LATENTS = 600, 16
 
@@ -68,3 +68,27 @@ def test_without_concepts_only_latents_are_compared() -> None:
     found = compare(FIRST, FIRST, [])
     assert found.best == ()
     assert found.latents_at(0.9) == 1
+
+
+def test_a_concept_survives_where_both_runs_find_it() -> None:
+    config = LabelConfig()
+    order = np.random.default_rng(1).permutation(LATENTS)
+    gone = CODES.copy()
+    gone[:, 0] = 0
+    runs = [SparseCodes.from_dense(codes) for codes in (CODES, CODES[:, order], gone)]
+    same, shuffled, without = (read_out(run, CONCEPTS, config) for run in runs)
+    pairs = compare_readouts(same, shuffled, CONCEPTS, config)
+    assert [pair.concept for pair in pairs] == [concept.id for concept in CONCEPTS]
+    assert all(pair.survives and pair.correlation > 0.999 for pair in pairs)
+    lost, *others = compare_readouts(same, without, CONCEPTS, config)
+    assert not lost.survives
+    assert lost.auc[0] > 0.9
+    assert lost.auc[1] < 0.65
+    assert all(pair.survives for pair in others)
+
+
+def test_small_concepts_must_be_further_from_chance() -> None:
+    config = LabelConfig()
+    large, small = np.arange(ITEMS) < 200, np.arange(ITEMS) < 12
+    assert auc_needed(large, config) == config.min_auc
+    assert auc_needed(small, config) > 0.8
