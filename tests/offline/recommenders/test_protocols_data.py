@@ -42,5 +42,6 @@ def test_item_knn_clears_popularity_on_last_fm(lastfm, protocol):
 def test_what_is_held_out_of_movielens_1m(data_dir):
     interactions = load_dataset("ml-1m", data_dir / "ml-1m-rebuilt.zip").interactions
     fifths = int((np.bincount(interactions.user) // 5).sum())
-    held = {protocol: len(hold_out(interactions, protocol).test) for protocol in ("temporal", "paper", "leave_last_out")}
+    protocols = ("temporal", "paper", "leave_last_out")
+    held = {protocol: len(hold_out(interactions, protocol).test) for protocol in protocols}
     assert held == {"temporal": fifths, "paper": 5 * 6_040, "leave_last_out": 6_040}
