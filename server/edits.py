@@ -8,18 +8,18 @@ score unit over an average item. Legend: D embedding, L latents, N items.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from bundle import Dial, dose
-from server.asked import Asked
+from server.asked import Asked, ScoreArray
 from server.bits import BitArray
 from server.catalogue import POSTING_FLOOR, Catalogue, Steerable
 from server.encoder import Encoder
 from server.retrieval import Gain
-from server.types import Action, Channel, FloatArray, Ranking, Rule
+from server.types import Action, Channel, FloatArray, IntArray, Ranking, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,16 @@ class Asker:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A soft rule with its dose in score units (negative: demotion), and on the query channel its displacement [D]."""
+    """A soft rule with its dose in score units (negative: demotion), and on the query channel its displacement [D].
+
+    ``shield`` [N]: the part of a promotion's gain that the plan's demotions leave to each item; None: all of it.
+    """
 
     rule: Rule
     steerable: Steerable
     dose: float
     displacement: FloatArray | None = None
+    shield: FloatArray | None = None
     note: str = ""
 
     @property
@@ -53,17 +57,25 @@ class Edit:
         """Read-outs below it add nothing on the item channel."""
         return POSTING_FLOOR if self.rule.action is Action.PROMOTE else 0.0
 
+    def readout(self, rows: IntArray) -> ScoreArray:
+        """What a dose of 1 adds to some items on the item channel, [len(rows)]."""
+        values = self.steerable.gain[rows].astype(np.float64)
+        values[values < self.floor] = 0
+        return values if self.shield is None else values * self.shield[rows]
+
 
 def make_edits(rules: Sequence[Rule], catalogue: Catalogue, encoder: Encoder, asker: Asker) -> list[Edit]:
     """Dose every soft rule for this user; the SAE is asked only when a rule is on the query channel."""
     edits: list[Edit] = []
+    shield = _shield(rules, catalogue)
     scale: FloatArray | None = None
     for rule in rules:
         steerable = catalogue.find(rule.concept)
         signed = signed_dose(rule, steerable, asker, catalogue.dial)
         note = catalogue.dial.poor(rule.concept, rule.channel.value, _action(rule), k=asker.k)
         if rule.channel is Channel.ITEM:
-            edits.append(Edit(rule, steerable, signed, note=note))
+            promotes = rule.action is Action.PROMOTE
+            edits.append(Edit(rule, steerable, signed, shield=shield if promotes else None, note=note))
         elif steerable.effect > 0:
             if scale is None:
                 _, scale = encoder.encode(asker.x)
@@ -93,6 +105,21 @@ def signed_dose(rule: Rule, steerable: Steerable, asker: Asker, dial: Dial) -> f
     return units * dose.promote_unit(base.scores, scores, k)
 
 
+def _shield(rules: Sequence[Rule], catalogue: Catalogue) -> FloatArray | None:
+    """What demotions leave of every promotion's gain, [N]: the product of ``1 - read-out``, whatever their strength.
+
+    Else promoting animation would undo demoting children's films, most of which are both (DESIGN.md 4.5b). A shield in
+    proportion to the strength does not hold what the demotion alone gives (docs/decisions/016).
+    """
+    demoted = [rule for rule in rules if rule.action is Action.DEMOTE]
+    if not demoted or len(demoted) == len(rules):
+        return None
+    left = np.ones(len(catalogue.item_ids), np.float32)
+    for rule in demoted:
+        left *= 1 - catalogue.find(rule.concept).gain
+    return left
+
+
 def _action(rule: Rule) -> Literal["promote", "demote"]:
     return "demote" if rule.action is Action.DEMOTE else "promote"
 
@@ -105,13 +132,16 @@ def displaced(asked: Asked, edits: Sequence[Edit]) -> Asked:
 
 def gains(edits: Sequence[Edit], moved: Asked) -> list[Gain]:
     """The item channel's edits, for the exact merge; ``moved`` is the question whose scores they add to."""
-    return [
-        Gain(
-            edit.dose,
-            edit.steerable.gain,
-            moved.posting(edit.steerable) if edit.rule.action is Action.PROMOTE else None,
-            floor=edit.floor,
-        )
-        for edit in edits
-        if edit.displacement is None
-    ]
+    out = []
+    for edit in edits:
+        if edit.displacement is not None:
+            continue
+        posting = moved.posting(edit.steerable) if edit.rule.action is Action.PROMOTE else None
+        if edit.shield is None:
+            out.append(Gain(edit.dose, edit.steerable.gain, posting, floor=edit.floor))
+            continue
+        if posting is not None:
+            posting = replace(posting, readout=posting.readout * edit.shield[posting.items])
+        left = np.where(edit.steerable.gain >= edit.floor, edit.steerable.gain, np.float32(0)) * edit.shield
+        out.append(Gain(edit.dose, left, posting))
+    return out

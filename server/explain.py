@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from server import bits
 from server.asked import Asked
 from server.catalogue import Catalogue, Steerable
@@ -58,8 +56,7 @@ def _values(rows: IntArray, asked: Asked, edits: Sequence[Edit]) -> list[list[fl
         if edit.displacement is not None:
             values.append(next(moves).tolist())
             continue
-        readout = edit.steerable.gain[rows].astype(np.float64)
-        values.append((edit.dose * np.where(readout >= edit.floor, readout, 0)).tolist())
+        values.append((edit.dose * edit.readout(rows)).tolist())
     return values
 
 

@@ -158,10 +158,15 @@ class Oracle:
         """Scores of every item [N] for soft rules with their doses."""
         gains = np.zeros(len(self.ids))
         move = np.zeros(self.c.sae.dim)
+        shield = np.ones(len(self.ids))
+        for rule, _ in doses:
+            if rule.action is Action.DEMOTE:
+                shield *= 1 - self.gain(rule.concept)
         for rule, amount in doses:
             if rule.channel is Channel.ITEM:
                 gain = self.gain(rule.concept)
-                gains += amount * (np.where(gain >= 0.1, gain, 0) if amount > 0 else gain)
+                promoted = rule.action is Action.PROMOTE
+                gains += amount * (np.where(gain >= 0.1, gain, 0) * shield if promoted else gain)
             else:
                 move += self.displacement(rule.concept, amount)
         if self.c.scorer == "network":
