@@ -12,7 +12,15 @@ ROOT = Path(__file__).parent.parent
 HAS_TRAIN = importlib.util.find_spec("torch") is not None and importlib.util.find_spec("sklearn") is not None
 
 # The no-torch job runs the serving side's tests in an environment that cannot run these, nor has the tools of `dev`.
-NEED_TRAIN = ["sae", "offline", "cli/test_train.py", "cli/test_bundle_align.py", "test_demo.py", "test_readme.py"]
+NEED_TRAIN = [
+    "sae",
+    "offline",
+    "cli/test_train.py",
+    "cli/test_reproduce.py",
+    "cli/test_bundle_align.py",
+    "test_demo.py",
+    "test_readme.py",
+]
 NEED_DEV = ["test_imports.py", "test_protos.py"]
 collect_ignore = [] if HAS_TRAIN else [*NEED_TRAIN, *NEED_DEV]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from offline.progress import Progress
@@ -89,7 +90,9 @@ def _setting(
     }
     for form in FORMS:
         out["saes"].append(
-            _form(form, unit, model, ranker, world, seed, config=config, plan=plan, store=store, ui=ui, steer=first)
+            _form(
+                form, unit, model, ranker, world, seed=seed, config=config, plan=plan, store=store, ui=ui, steer=first
+            )
         )
     return out
 
@@ -111,8 +114,8 @@ def _form(
     model: models.Model,
     ranker: Ranker,
     world: World,
-    seed: int,
     *,
+    seed: int,
     config: ReproduceConfig,
     plan: Plan,
     store: Store,
@@ -162,7 +165,9 @@ def _form(
             slug = f"{own}.steered.{n:02d}"
             out["steered"].append(
                 store.data(
-                    slug, facts | {"concept": name}, lambda c=name: units.steered(weights, ranker, world, plan, c, seed)
+                    slug,
+                    facts | {"concept": name},
+                    partial(units.steered, weights, ranker, world, plan, name=name, seed=seed),
                 )
             )
             ui.step(n + 1, len(names), {})

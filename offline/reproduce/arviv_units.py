@@ -102,7 +102,7 @@ def purity(
     A concept: ``name``, ``items``, ``base_rate`` and per depth ``all_items`` (chosen and scored on all), ``attainable``
     (its maximum), ``held_out`` (chosen on half A, scored on half B) and ``attainable_half``.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, own, entries in zip(
         names, members, measure_purity(codes, members, DEPTHS, halvings=halvings, seed=seed), strict=True
     ):
@@ -171,7 +171,7 @@ def pictured(weights: SaeWeights, ranker: Ranker, world: World) -> dict[str, Any
     return out
 
 
-def steered(weights: SaeWeights, ranker: Ranker, world: World, plan: Plan, name: str, seed: int) -> dict[str, Any]:
+def steered(weights: SaeWeights, ranker: Ranker, world: World, plan: Plan, *, name: str, seed: int) -> dict[str, Any]:
     """Suppression and promotion of one concept: dose-response of every way, doses for equal effect, and its fans."""
     members = world.concept(name)
     codes = item_codes(weights, ranker.trained.embeddings.items)
@@ -182,13 +182,14 @@ def steered(weights: SaeWeights, ranker: Ranker, world: World, plan: Plan, name:
     before = judge(ways.base.lists, members)
     out: dict[str, Any] = {"concept": name, "items": int(members.sum()), "users": len(panel.users), "base": before}
     start = float(before["share"] or 0)
-    for direction, target in (("suppress", SUPPRESS_LEFT * start), ("promote", PROMOTE_SHARE)):
+    targets: dict[Direction, float] = {"suppress": SUPPRESS_LEFT * start, "promote": PROMOTE_SHARE}
+    for direction, target in targets.items():
         lists = ways.of(members, direction, seed=seed)
         out[direction] = response(lists, judge, members, DOSES)
         out[f"{direction}_reached"] = {
             way: reach(at, judge, members, target, direction) if start > 0 else None for way, at in lists.items()
         }
-    out["fans"] = fans(weights, ranker, codes, world, members, plan, seed)
+    out["fans"] = fans(weights, ranker, codes, world, members=members, plan=plan, seed=seed)
     return out
 
 
@@ -197,6 +198,7 @@ def fans(
     ranker: Ranker,
     codes: SparseCodes,
     world: World,
+    *,
     members: npt.NDArray[np.bool_],
     plan: Plan,
     seed: int,

@@ -6,9 +6,10 @@ Published figures are copied from there and never computed here; where protocols
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from offline.reproduce.summary import RECOMMENDER_NAMES, Figure, over, saes
+from offline.reproduce.summary import RECOMMENDER_NAMES, Figure, at, over, saes
 from offline.reproduce.worlds import TITLES
 
 FIDELITY = {
@@ -32,12 +33,16 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
         "ratings; ours have 64 dimensions and NCF's layers are 64, 32 and 16. A list of a larger model is harder to "
         "reconstruct: more directions decide it.",
         "Their SAE has 22 latents for 20 dimensions. The form `paper` keeps that ratio (1.1 per dimension), the tied "
-        "weights, ReLU, the KL term on mean activations and their weights; beta is the weight of the prediction-aware term. "
+        "weights, ReLU, the KL term on mean activations and their weights; beta is the weight of the "
+        "prediction-aware term. "
         "Not carried over: the min-max and layer normalisation in front of their SAE of MF.",
-        "Their Last.FM has 22,546 users and 2,277 artists and cannot be had here. HetRec-2k has 1,892 users and 17,632 "
+        "Their Last.FM has 22,546 users and 2,277 artists and cannot be had here. HetRec-2k has 1,892 users and "
+        "17,632 "
         "artists, most of them with one or two listeners, whose embeddings are mostly noise.",
-        "Published purity and monosemanticity choose and score a latent on the same items, and monosemanticity in the "
-        "recommender's own embeddings. Both are given; beside them stand the held-out purity and the score in item-tag "
+        "Published purity and monosemanticity choose and score a latent on the same items, and monosemanticity "
+        "in the "
+        "recommender's own embeddings. Both are given; beside them stand the held-out purity and the score in "
+        "item-tag "
         "vectors, which the SAE has not seen.",
         "Published suppression sets a latent to zero for users who prefer the genre and drops the residual. `share "
         "left` is relative to the same users' share before, also where theirs is written as two shares.",
@@ -46,7 +51,8 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
         "Their SASRec and data differ in size: 64 dimensions here, and a test that leaves the last item out with the "
         "whole catalogue ranked. Genres are those of ML-1M.",
         "Their SAE reads every position after block 0 and drops the residual; so does `after block 0` here. The "
-        "other ways edit the final state or the items' scores and keep the residual: without a rule they cost nothing.",
+        "other ways edit the final state or the items' scores and keep the residual: without a rule they cost "
+        "nothing.",
         "Their L0 (88 of 512) and dead share (34 % of 4,128) are of saved checkpoints of several widths; ours are of "
         "the SAEs in the table, all of one width.",
         "Promotion is compared at the same absolute shares of Sci-Fi in the top 10 (.334, .533, .624); their lists "
@@ -58,7 +64,9 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
 
 
 def table(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows ``on``, ``metric``, ``published``, ``bar`` (text), ``ours`` (mean), ``spread``, ``reached`` (None: unmeasured)."""
+    """Rows ``on``, ``metric``, ``published``, ``bar`` (text), ``ours`` (mean), ``spread``, ``reached`` (None: "
+    "unmeasured).
+    """
     return _sequential(document) if document["paper"] == "klenitskiy2025" else _two_tower(document)
 
 
@@ -73,34 +81,39 @@ def _two_tower(document: dict[str, Any]) -> list[dict[str, Any]]:
 
     for (dataset, name), wanted in FIDELITY.items():
         for key, (published, bar) in wanted.items():
-            figure = over(ours(dataset, name), lambda sae, key=key: sae["measured"]["fidelity"]["both"][key])
+            figure = over(ours(dataset, name), at("measured", "fidelity", "both", key))
             rows.append(_row(_on(dataset, name), key.upper() if key == "rbo" else key, f"{published:.3f}", bar, figure))
     for name in ("mf", "ncf"):
         for way, bars in PURITY.items():
             for k, bar in zip((10, 20, 50), bars, strict=True):
-                figure = over(
-                    ours("ml-1m", name), lambda sae, k=k, way=way: sae["measured"]["purity"]["mean"][str(k)][way]
-                )
+                figure = over(ours("ml-1m", name), at("measured", "purity", "mean", str(k), way))
                 metric = f"purity@{k}, mean of the genres, {'all items' if way == 'all_items' else 'held out'}"
                 rows.append(_row(_on("ml-1m", name), metric, PURITY_PUBLISHED.get((name, way, k), ""), bar, figure))
-    for name, (published, bar) in MONOSEMANTICITY.items():
-        figure = over(ours("ml-1m", name), lambda sae: sae["measured"]["monosemanticity"]["circular"])
-        rows.append(_row(_on("ml-1m", name), "monosemanticity, their form", f"{published:.3f}", bar, figure))
+    for name, (score, bar) in MONOSEMANTICITY.items():
+        figure = over(ours("ml-1m", name), at("measured", "monosemanticity", "circular"))
+        rows.append(_row(_on("ml-1m", name), "monosemanticity, their form", f"{score:.3f}", bar, figure))
     for name in ("mf", "ncf"):
-        figure = over(ours("ml-1m", name), lambda sae: sae["measured"]["sae"]["dead_share"])
+        figure = over(ours("ml-1m", name), at("measured", "sae", "dead_share"))
         rows.append(_row(_on("ml-1m", name), "dead latents", "", 0.01, figure, below=True, percent=True))
-    for (dataset, concept), (base, left) in ZEROING.items():
+    for (dataset, concept), (before, left) in ZEROING.items():
         for name in ("mf", "ncf"):
-            figure = over(ours(dataset, name), lambda sae, c=concept: _left(sae, c, "served"))
-            published = f"{base:.2f} → {left:.2f} ({left / base:.0%} left)"
+            figure = over(ours(dataset, name), partial(_left, concept, "served"))
+            shares = f"{before:.2f} → {left:.2f} ({100 * left / before:.0f} % left)"
             rows.append(
-                _row(_on(dataset, name), f"suppress {concept} for its fans, share left", published, 0.02, figure,
-                     below=True, percent=True)  # fmt: skip
+                _row(
+                    _on(dataset, name),
+                    f"suppress {concept} for its fans, share left",
+                    shares,
+                    0.02,
+                    figure,
+                    below=True,
+                    percent=True,
+                )
             )
     return rows
 
 
-def _left(sae: dict[str, Any], concept: str, way: str) -> float | None:
+def _left(concept: str, way: str, sae: dict[str, Any]) -> float | None:
     """Share left over the share before, for the fans of a concept."""
     fans = next(part["fans"] for part in sae["steered"] if part["concept"] == concept)
     return float(fans[way]["share"] / fans["base_share"]) if fans["base_share"] else None
@@ -109,31 +122,48 @@ def _left(sae: dict[str, Any], concept: str, way: str) -> float | None:
 def _sequential(document: dict[str, Any]) -> list[dict[str, Any]]:
     own = [setting for setting in document["settings"] if setting["kind"] == "sequential"]
     on = _on("ml-1m", "sasrec")
-    rows = [
-        _row(on, "NDCG@10, leave last out", "", 0.13, over(own, lambda s: s["ranking"]["recommender"]["ndcg@10"]))
-    ]
+    rows = [_row(on, "NDCG@10, leave last out", "", 0.13, over(own, at("ranking", "recommender", "ndcg@10")))]
     for layer, name in (("block", "after block 0"), ("final", "final state")):
         parts = [part for setting in own for part in setting["layers"] if part["layer"] == layer]
         sparse = [sae for part in parts for sae in part["saes"] if sae["k"] == 16]
         rows += [
-            _row(on, f"dead latents, {name}, k = 16", "34 % (4,128 latents)", 0.01,
-                 over(sparse, lambda sae: sae["dead_share"]), below=True, percent=True),
-            _row(on, f"L0, {name}", "88 of 512", 16.0, over(sparse, lambda sae: sae["l0"]), below=True, digits=1),
-            _row(on, f"NDCG cost of the reconstruction, {name}, k = 16", "-3 % (k = 32) to -0.5 % (k = 128)", -0.01,
-                 over(sparse, lambda sae: sae["ndcg_kept"] - 1), percent=True),
-        ]  # fmt: skip
+            _row(
+                on,
+                f"dead latents, {name}, k = 16",
+                "34 % (4,128 latents)",
+                0.01,
+                over(sparse, at("dead_share")),
+                below=True,
+                percent=True,
+            ),
+            _row(on, f"L0, {name}", "88 of 512", 16.0, over(sparse, at("l0")), below=True, digits=1),
+            _row(
+                on,
+                f"NDCG cost of the reconstruction, {name}, k = 16",
+                "-3 % (k = 32) to -0.5 % (k = 128)",
+                -0.01,
+                over(sparse, lambda sae: sae["ndcg_kept"] - 1),
+                percent=True,
+            ),
+        ]
     rows.append(_row(on, "NDCG cost without a rule, as served", "", 0.0, Figure(0.0, None), percent=True))
     for share, cost in PROMOTION.items():
         for way, name in (("item", "item channel"), ("item_codes", "item channel, codes only")):
-            figure = over(own, lambda s, share=share, way=way: _promotion(s, share, way))
+            figure = over(own, partial(_promotion, share, way))
             rows.append(
-                _row(on, f"NDCG cost of Sci-Fi at {float(share):.3f}, {name}", f"{cost:.1%}", cost / 2, figure,
-                     percent=True)  # fmt: skip
+                _row(
+                    on,
+                    f"NDCG cost of Sci-Fi at {float(share):.3f}, {name}",
+                    f"{100 * cost:.1f} %",
+                    cost / 2,
+                    figure,
+                    percent=True,
+                )
             )
     return rows
 
 
-def _promotion(setting: dict[str, Any], share: str, way: str) -> float:
+def _promotion(share: str, way: str, setting: dict[str, Any]) -> float:
     part = next(part for part in setting["steered"] if part["concept"] == "Sci-Fi")
     return float(part["promote_reached"][share][way]["ndcg_kept"] - 1)
 
@@ -155,7 +185,7 @@ def _row(
 ) -> dict[str, Any]:
     mean = None if figure is None else figure.mean
     sign = "at most " if below else "at least "
-    value = f"{bar:.1%}" if percent else f"{bar:.{digits}f}"
+    value = f"{100 * bar:.1f} %" if percent else f"{bar:.{digits}f}"
     return {
         "on": on,
         "metric": metric,

@@ -17,6 +17,7 @@ from offline.reproduce.store import replace_file
 Draw = Callable[["Look"], Figure]
 
 DPI = 160
+NO_DATE = {"Date": None, "Creator": None}
 MARKERS = "osD^v"
 DASHES = ("-", "--", "-.", ":")
 
@@ -30,7 +31,7 @@ class Look:
     series: tuple[str, ...]
 
     def style(self) -> dict[Any, Any]:
-        """matplotlib settings in these colours."""
+        """Matplotlib settings in these colours."""
         own = {INK: self.ink, RULE: self.rule}
         return {key: own.get(value, value) if isinstance(value, str) else value for key, value in STYLE.items()}
 
@@ -58,15 +59,18 @@ class Drawing:
             drawing = self.draw(FILE)
             FigureCanvasAgg(drawing)
             png, svg = folder / f"{self.name}.png", folder / f"{self.name}.svg"
-            replace_file(png, lambda path: drawing.savefig(path, dpi=DPI, facecolor="white", metadata={"Software": None}))
-            replace_file(svg, lambda path: drawing.savefig(path, facecolor="white", metadata={"Date": None, "Creator": None}))
+            replace_file(
+                png, lambda path: drawing.savefig(path, dpi=DPI, facecolor="white", metadata={"Software": None})
+            )
+            replace_file(svg, lambda path: drawing.savefig(path, facecolor="white", metadata=NO_DATE))
         return [png, svg]
 
 
-def lines(  # noqa: PLR0917  a small language for small multiples
+def lines(
     look: Look,
     panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[float], Sequence[float | None]]]]],
     xlabel: str,
+    *,
     columns: int = 2,
     height: float = 2.6,
     levels: Sequence[Sequence[tuple[float, str, int]]] = (),
@@ -75,8 +79,8 @@ def lines(  # noqa: PLR0917  a small language for small multiples
 ) -> Figure:
     """Small multiples of lines, one legend below.
 
-    A panel is its title and lines ``(label, x, y)``; a label has one colour throughout. ``levels``: per panel horizontal
-    marks ``(y, label, colour)``. ``categorical``: x in equal steps, whatever the numbers.
+    A panel is its title and lines ``(label, x, y)``; a label has one colour throughout. ``levels``: per panel
+    horizontal marks ``(y, label, colour)``. ``categorical``: x in equal steps, whatever the numbers.
     """
     rows = -(-len(panels) // columns)
     drawing = Figure(figsize=(4.6 * columns, height * rows + 0.5), layout="constrained")
@@ -118,11 +122,12 @@ def paths(
     panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[float], Sequence[float | None]]]]],
     xlabel: str,
     ylabel: str,
+    *,
     points: Sequence[tuple[float, float]] = (),
     points_in: Sequence[int] = (),
 ) -> Figure:
     """Paths through a plane, one per way, and published ``points`` as stars in the panels ``points_in``."""
-    drawing = Figure(figsize=(4.6 * len(panels), 3.5), layout="constrained")
+    drawing = Figure(figsize=(min(4.6 * len(panels), 10.6), 3.5), layout="constrained")
     axes = drawing.subplots(1, len(panels), squeeze=False).ravel()
     labels = list(dict.fromkeys(label for _, content in panels for label, _, _ in content))
     for n, (axis, (title, content)) in enumerate(zip(axes, panels, strict=True)):
@@ -138,8 +143,9 @@ def paths(
                     label=label,
                 )
         if points and n in points_in:
-            axis.plot(*zip(*points, strict=True), linestyle="", marker="*", markersize=11, color=look.ink,
-                      label="published")  # fmt: skip
+            axis.plot(
+                *zip(*points, strict=True), linestyle="", marker="*", markersize=11, color=look.ink, label="published"
+            )
         axis.set_title(title)
         axis.set_xlabel(xlabel)
         axis.margins(0.06)
@@ -149,9 +155,12 @@ def paths(
 
 
 def dots(
-    look: Look, names: Sequence[str], columns: Sequence[tuple[str, Sequence[Sequence[float | None]]]],
-    series: Sequence[str], xlabel: str,
-) -> Figure:  # fmt: skip
+    look: Look,
+    names: Sequence[str],
+    columns: Sequence[tuple[str, Sequence[Sequence[float | None]]]],
+    series: Sequence[str],
+    xlabel: str,
+) -> Figure:
     """A row per name, a dot per series, a panel per column."""
     drawing = Figure(figsize=(4.6 * len(columns), 0.24 * len(names) + 1.3), layout="constrained")
     axes = drawing.subplots(1, len(columns), squeeze=False, sharey=True).ravel()
@@ -199,7 +208,9 @@ def bars(
     return drawing
 
 
-def scatter(look: Look, panels: Sequence[tuple[str, Sequence[float], Sequence[float]]], edges: Sequence[int], ylabel: str) -> Figure:
+def scatter(
+    look: Look, panels: Sequence[tuple[str, Sequence[float], Sequence[float]]], edges: Sequence[int], ylabel: str
+) -> Figure:
     """Latents by number against a value, with the edges of the levels."""
     drawing = Figure(figsize=(4.6 * len(panels), 3.1), layout="constrained")
     axes = drawing.subplots(1, len(panels), squeeze=False, sharey=True).ravel()

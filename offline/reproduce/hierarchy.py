@@ -78,7 +78,9 @@ def levels(rows: Sequence[dict[str, Any]], prefixes: Sequence[int]) -> list[dict
 
 
 def trend(rows: Sequence[dict[str, Any]], prefixes: Sequence[int]) -> dict[str, float]:
-    """Spearman correlation of a latent's level with its support and with the share of its tag; below 0: a hierarchy."""
+    """Spearman correlation of a latent's level with its support and with the share of its tag; below 0: a "
+    "hierarchy.
+    """
     level = np.searchsorted(np.asarray(prefixes), [row["latent"] for row in rows], side="right")
     found = {}
     for key in ("support", "tag_share"):
@@ -117,7 +119,7 @@ def children(
 def _different(rows: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
     """The first rows with different tags."""
     seen: set[str] = set()
-    kept = []
+    kept: list[dict[str, Any]] = []
     for row in rows:
         if row["tag"] not in seen and len(kept) < count:
             seen.add(row["tag"])

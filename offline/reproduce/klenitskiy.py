@@ -5,8 +5,10 @@ With them the hierarchy of nested SAEs, on Last.FM (the only data set here with 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+from offline.evaluate.panel import Panel
 from offline.progress import Progress
 from offline.recommenders.sasrec import SasRecTower
 from offline.reproduce import klenitskiy_units as units
@@ -75,9 +77,21 @@ def _sequential(
     blocks: dict[int, models.Sae] = {}
     for layer in LAYERS:
         found, saes = _layer(
-            layer, unit, world, sequences, ranker, model, served,
-            panel=panel, facts=facts, seed=seed, config=config, plan=plan, store=store, ui=ui,
-        )  # fmt: skip
+            layer,
+            unit,
+            world,
+            sequences,
+            ranker=ranker,
+            model=model,
+            served=served,
+            panel=panel,
+            facts=facts,
+            seed=seed,
+            config=config,
+            plan=plan,
+            store=store,
+            ui=ui,
+        )
         out["layers"].append(found)
         if layer == "block":
             blocks = saes
@@ -89,13 +103,27 @@ def _sequential(
     ui.stage(f"{unit}: steering")
     out["steered"] = []
     for n, name in enumerate(names[: plan.steered]):
-        asked = {"served": served.fingerprint, "block": block.fingerprint, "concept": name, "users": plan.steering_users}
+        asked = {
+            "served": served.fingerprint,
+            "block": block.fingerprint,
+            "concept": name,
+            "users": plan.steering_users,
+        }
         out["steered"].append(
             store.data(
                 f"{unit}.steered.{n:02d}",
                 facts | asked,
-                lambda name=name: units.steered(
-                    served.weights, block.weights, sequences, ranker, world, table, sample, name, seed
+                partial(
+                    units.steered,
+                    served.weights,
+                    block.weights,
+                    sequences,
+                    ranker,
+                    world=world,
+                    panel=table,
+                    sample=sample,
+                    name=name,
+                    seed=seed,
                 ),
             )
         )
@@ -108,11 +136,11 @@ def _layer(
     unit: str,
     world: World,
     sequences: Sequences,
+    *,
     ranker: Ranker,
     model: models.Model,
     served: models.Sae,
-    *,
-    panel: Any,
+    panel: Panel,
     facts: dict[str, Any],
     seed: int,
     config: ReproduceConfig,
@@ -130,7 +158,7 @@ def _layer(
         sae = models.state_autoencoder(
             own,
             recipes.klenitskiy(dim, seed=seed, steps=plan.state_steps, k=k),
-            lambda: units.some_states(sequences, world, layer, plan.states, seed).vectors,
+            lambda: units.some_states(sequences, layer, plan.states, seed).vectors,
             {"model": model.fingerprint, "layer": layer, "states": plan.states, "seed": seed},
             store=store,
             ui=ui,
@@ -144,17 +172,14 @@ def _layer(
             | store.data(
                 f"{own}.measured",
                 about,
-                lambda sae=sae: units.measured(sae.weights, sequences, ranker, panel, sample, layer)
-                | units.directions(sae.weights, sample),
+                partial(units.judged_sae, sae.weights, sequences, ranker, panel, sample=sample, layer=layer),
             )
         )
     count = int(rows[-1]["candidates"]["latents"])
     found = {
         "layer": layer,
         "saes": rows,
-        "raw": store.data(
-            f"{unit}.{layer}.raw", facts | {"candidates": count}, lambda: units.raw(sample, count, seed)
-        ),
+        "raw": store.data(f"{unit}.{layer}.raw", facts | {"candidates": count}, lambda: units.raw(sample, count, seed)),
     }
     if layer == "final":
         found["tiller"] = store.data(
@@ -188,7 +213,7 @@ def _nested(
             | store.data(
                 f"{unit}.{name}.levels",
                 {"sae": sae.fingerprint, "prefixes": prefixes},
-                lambda sae=sae: units.hierarchy(sae.weights, items, world, prefixes),
+                partial(units.hierarchy, sae.weights, items, world, prefixes),
             )
         )
     return out

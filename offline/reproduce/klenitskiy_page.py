@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from offline.evaluate.html import Cell, Column, figure, label, paragraph, percent, section, table
 from offline.reproduce.bars import PROMOTION
-from offline.reproduce.figures import Drawing, dots, paths, scatter
+from offline.reproduce.figures import Drawing
 from offline.reproduce.pieces import details, heading
 from offline.reproduce.states import LAYER_NAMES
-from offline.reproduce.summary import cell, over
+from offline.reproduce.summary import at, cell, over
 from offline.reproduce.ways import NAMES
 
 KINDS = {"raw": "raw dimensions", "rotated": "raw, as many candidates (rotated)", "probe": "linear probe"}
 MEASURES = (("|Pearson|", "pearson"), ("ROC-AUC", "auc"))
 
 
-def _of(document: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+def of_kind(document: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    """Settings of a kind: sequential | nested."""
     return [setting for setting in document["settings"] if setting["kind"] == kind]
 
 
 def recommender(document: dict[str, Any]) -> str:
     """SASRec beside popularity."""
-    own = _of(document, "sequential")
+    own = of_kind(document, "sequential")
     rows = [
-        [label(title), *(cell(over(own, lambda s, k=key, m=name: s["ranking"][k][m]), 4) for name in ("ndcg@10", "recall@10"))]
+        [
+            label(title),
+            *(cell(over(own, at("ranking", key, name)), 4) for name in ("ndcg@10", "recall@10")),
+        ]
         for key, title in (("recommender", "SASRec"), ("popularity", "popularity"))
     ]
     seconds = sum(setting["model"]["seconds"] for setting in own) / len(own)
@@ -35,7 +40,8 @@ def recommender(document: dict[str, Any]) -> str:
         "recommender",
         "The recommender",
         paragraph(
-            "SASRec on ML-1M: a causal transformer with tied item embeddings. The last item of every user is left out, the whole "
+            "SASRec on ML-1M: a causal transformer with tied item embeddings. The last item of every user is "
+            "left out, the whole "
             f"catalogue is ranked, items already taken are masked. {epochs} epochs, {seconds:,.0f} s.",
             "soft",
         ),
@@ -46,7 +52,7 @@ def recommender(document: dict[str, Any]) -> str:
 def autoencoders(document: dict[str, Any]) -> str:
     """Reconstruction, L0, dead share and cost of every SAE of states."""
     rows = []
-    own = _of(document, "sequential")
+    own = of_kind(document, "sequential")
     for n, layer in enumerate(own[0]["layers"]):
         for m, sae in enumerate(layer["saes"]):
             found = [setting["layers"][n]["saes"][m] for setting in own]
@@ -55,21 +61,30 @@ def autoencoders(document: dict[str, Any]) -> str:
                     label(LAYER_NAMES[layer["layer"]]),
                     Cell(str(sae["k"]), sae["k"]),
                     Cell(str(sae["latents"]), sae["latents"]),
-                    cell(over(found, lambda part: part["explained_variance"])),
-                    cell(over(found, lambda part: part["l0"]), 1),
-                    cell(over(found, lambda part: part["dead_share"]), 1, percent=True),
+                    cell(over(found, at("explained_variance"))),
+                    cell(over(found, at("l0")), 1),
+                    cell(over(found, at("dead_share")), 1, percent=True),
                     cell(over(found, lambda part: part["ndcg_kept"] - 1), 1, percent=True),
                 ]
             )
-    columns = [Column("read at", text=True), Column("k"), Column("latents"), Column("explained variance"), Column("L0"),
-               Column("dead"), Column("NDCG@10 when states are replaced")]  # fmt: skip
+    columns = [
+        Column("read at", text=True),
+        Column("k"),
+        Column("latents"),
+        Column("explained variance"),
+        Column("L0"),
+        Column("dead"),
+        Column("NDCG@10 when states are replaced"),
+    ]
     users = own[0]["layers"][0]["saes"][0]["users"]
     return section(
         "saes",
         "Autoencoders of its states",
         paragraph(
-            "TopK SAEs with eight latents per dimension. After block 0 the states of every position are replaced and the rest "
-            "of the transformer reads what is left; at the end only the user's own state is. Tiller serves neither: it adds the "
+            "TopK SAEs with eight latents per dimension. After block 0 the states of every position are replaced "
+            "and the rest "
+            "of the transformer reads what is left; at the end only the user's own state is. Tiller serves "
+            "neither: it adds the "
             "decoded difference to the state, so a request without a rule costs nothing.",
             "soft",
         ),
@@ -79,32 +94,39 @@ def autoencoders(document: dict[str, Any]) -> str:
 
 def interpretability(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
     """Latents against raw dimensions and the probe."""
-    own = _of(document, "sequential")
+    own = of_kind(document, "sequential")
     rows, parts = [], []
     for n, layer in enumerate(own[0]["layers"]):
-        for title, count, runs in _kinds(own, n):
+        for title, count, runs in kinds_at(own, n):
             rows.append(
                 [
                     label(LAYER_NAMES[layer["layer"]]),
                     label(title),
                     Cell("–" if count is None else str(count), count),
                     *(
-                        cell(over(runs, lambda run, key=key: float(np.mean(run[key]))))
+                        cell(over(runs, partial(_mean, key)))
                         for _, measure in MEASURES
                         for key in (measure, f"{measure}_held_out")
                     ),
                 ]
             )
         parts.append(details(f"Every genre: {LAYER_NAMES[layer['layer']]}", _genres(own, n)))
-    columns = [Column("states of", text=True), Column("candidates", text=True), Column("how many"),
-               *(Column(name, title) for title, _ in MEASURES for name in ("all", "held out"))]  # fmt: skip
+    columns = [
+        Column("states of", text=True),
+        Column("candidates", text=True),
+        Column("how many"),
+        *(Column(name, title) for title, _ in MEASURES for name in ("all", "held out")),
+    ]
     return section(
         "interpretability",
         "Latents, raw dimensions and the probe",
         paragraph(
-            "Per genre the candidate direction that goes with it best, mean over genres: |Pearson| and ROC-AUC against the "
-            "genres of the item at the position. The best of many is lucky, so raw dimensions are rotated at random until they "
-            "are as many as the latents, and held out means chosen on the states of one half of the items and scored on the "
+            "Per genre the candidate direction that goes with it best, mean over genres: |Pearson| and ROC-AUC "
+            "against the "
+            "genres of the item at the position. The best of many is lucky, so raw dimensions are rotated at "
+            "random until they "
+            "are as many as the latents, and held out means chosen on the states of one half of the items and "
+            "scored on the "
             "other. The probe is a logistic regression on the whole state: the most that is in it.",
             "soft",
         ),
@@ -116,14 +138,24 @@ def interpretability(document: dict[str, Any], drawn: dict[str, Drawing]) -> str
 
 def steering(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
     """The steering table."""
-    own = _of(document, "sequential")
-    parts = [figure(drawing.on_page(), drawing.caption) for name, drawing in drawn.items() if name.startswith("steering")]
+    own = of_kind(document, "sequential")
+    parts = [
+        figure(drawing.on_page(), drawing.caption) for name, drawing in drawn.items() if name.startswith("steering")
+    ]
     names = [part["concept"] for part in own[0]["steered"]]
     for n, name in enumerate(names):
         runs = [setting["steered"][n] for setting in own]
         reached = _reached(runs, "promote") + _reached(runs, "suppress")
-        columns = [Column("goal", text=True), Column("way", text=True), Column("share"), Column("NDCG"), Column("coverage"),
-                   Column("diversity"), Column("overlap with unsteered"), Column("dose")]  # fmt: skip
+        columns = [
+            Column("goal", text=True),
+            Column("way", text=True),
+            Column("share"),
+            Column("NDCG"),
+            Column("coverage"),
+            Column("diversity"),
+            Column("overlap with unsteered"),
+            Column("dose"),
+        ]
         base = runs[0]["base"]
         parts.append(heading(name))
         parts.append(
@@ -139,8 +171,10 @@ def steering(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
         "steering",
         "The steering table",
         paragraph(
-            "Share of the genre in the top 10, NDCG against the held-out item, share of the catalogue that anybody is shown, and "
-            "diversity within a list (in item tags). After block 0 is the paper's way: the genre's best latent raised at every "
+            "Share of the genre in the top 10, NDCG against the held-out item, share of the catalogue that "
+            "anybody is shown, and "
+            "diversity within a list (in item tags). After block 0 is the paper's way: the genre's best latent "
+            "raised at every "
             "position, residual dropped. The others act on the final state or on item scores.",
             "soft",
         ),
@@ -150,7 +184,7 @@ def steering(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
 
 def hierarchy(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
     """Nested SAEs on Last.FM."""
-    own = _of(document, "nested")
+    own = of_kind(document, "nested")
     rows, family = [], []
     for n, sae in enumerate(own[0]["saes"]):
         runs = [setting["saes"][n] for setting in own]
@@ -160,26 +194,45 @@ def hierarchy(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
                 [
                     label("nested (Matryoshka)" if sae["form"] == "matryoshka" else "not nested (BatchTopK)"),
                     Cell(f"{level['from']} to {level['to'] - 1}", level["from"]),
-                    cell(over(parts, lambda part: part["active"]), 0),
-                    cell(over(parts, lambda part: part["support"]), 1, percent=True),
-                    cell(over(parts, lambda part: part["tag_share"]), 1, percent=True),
-                    cell(over(parts, lambda part: part["purity"]), 2),
-                    cell(over(runs, lambda run, m=m: run["variance"][m]), 2),
+                    cell(over(parts, at("active")), 0),
+                    cell(over(parts, at("support")), 1, percent=True),
+                    cell(over(parts, at("tag_share")), 1, percent=True),
+                    cell(over(parts, at("purity")), 2),
+                    cell(over(runs, at("variance", m)), 2),
                 ]
             )
     for parent in own[0]["saes"][0]["children"]:
         told = ", ".join(f"{child['tag']} ({child['lift']:.1f} x)" for child in parent["children"])
-        family.append([label(parent["tag"]), Cell(f"latent {parent['latent']}", parent["latent"]), percent(parent["support"]), label(told)])
-    trend = [f"{'nested' if sae['form'] == 'matryoshka' else 'not nested'} {sae['trend']['support']:+.2f} for the support and "
-             f"{sae['trend']['tag_share']:+.2f} for the size of the tag" for sae in own[0]["saes"]]  # fmt: skip
-    columns = [Column("SAE", text=True), Column("latents"), Column("active"), Column("median support"), Column("median size of the tag"),
-               Column("median purity@20"), Column("variance up to here")]  # fmt: skip
+        family.append(
+            [
+                label(parent["tag"]),
+                Cell(f"latent {parent['latent']}", parent["latent"]),
+                percent(parent["support"]),
+                label(told),
+            ]
+        )
+    trend = [
+        f"{'nested' if sae['form'] == 'matryoshka' else 'not nested'} {sae['trend']['support']:+.2f} for support and "
+        f"{sae['trend']['tag_share']:+.2f} for the size of the tag"
+        for sae in own[0]["saes"]
+    ]
+    columns = [
+        Column("SAE", text=True),
+        Column("latents"),
+        Column("active"),
+        Column("median support"),
+        Column("median size of the tag"),
+        Column("median purity@20"),
+        Column("variance up to here"),
+    ]
     return section(
         "hierarchy",
         "Hierarchy of nested latents",
         paragraph(
-            "A Matryoshka SAE must reconstruct from its first latents alone, so these become general and later ones fine. Support: "
-            "share of the artists that activate a latent; its tag: the Last.FM tag it goes with best. Spearman correlation of a "
+            "A Matryoshka SAE must reconstruct from its first latents alone, so these become general and later "
+            "ones fine. Support: "
+            "share of the artists that activate a latent; its tag: the Last.FM tag it goes with best. Spearman "
+            "correlation of a "
             f"latent's level with these (below 0 is a hierarchy): {'; '.join(trend)}.",
             "soft",
         ),
@@ -187,22 +240,22 @@ def hierarchy(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
         figure(drawn["hierarchy"].on_page(), drawn["hierarchy"].caption),
         table(
             "General latents of the first level, and later latents whose artists they hold more often than chance.",
-            [Column("tag", text=True), Column("neuron", text=True), Column("support"), Column("children (times chance)", text=True)],
+            [
+                Column("tag", text=True),
+                Column("neuron", text=True),
+                Column("support"),
+                Column("children (times chance)", text=True),
+            ],
             family,
         ),
     )
 
 
-def drawings(document: dict[str, Any]) -> dict[str, Drawing]:
-    """Every figure of the page by name."""
-    own = _of(document, "sequential")
-    found = [_genre_figure(own)]
-    found += [_steering_figure(part) for part in own[0]["steered"][:3]]
-    found.append(_hierarchy_figure(_of(document, "nested")[0]))
-    return {drawing.name: drawing for drawing in found}
+def _mean(key: str, run: dict[str, list[float]]) -> float:
+    return float(np.mean(run[key]))
 
 
-def _kinds(own: list[dict[str, Any]], n: int) -> list[tuple[str, int | None, list[dict[str, Any]]]]:
+def kinds_at(own: list[dict[str, Any]], n: int) -> list[tuple[str, int | None, list[dict[str, Any]]]]:
     """Kinds of candidate at a layer: title, how many, figures per seed."""
     layers = [setting["layers"][n] for setting in own]
     out: list[tuple[str, int | None, list[dict[str, Any]]]] = []
@@ -220,10 +273,10 @@ def _kinds(own: list[dict[str, Any]], n: int) -> list[tuple[str, int | None, lis
 
 def _genres(own: list[dict[str, Any]], n: int) -> str:
     names = own[0]["layers"][n]["raw"]["genres"]
-    kinds = _kinds(own, n)
+    kinds = kinds_at(own, n)
     columns = [Column("genre"), *(Column(title, "ROC-AUC, held out") for title, _, _ in kinds)]
     rows = [
-        [label(name), *(cell(over(runs, lambda run, g=g: run["auc_held_out"][g])) for _, _, runs in kinds)]
+        [label(name), *(cell(over(runs, at("auc_held_out", g))) for _, _, runs in kinds)]
         for g, name in enumerate(names)
     ]
     return table("Genres with at least 30 states in each half.", columns, rows)
@@ -235,18 +288,25 @@ def _reached(runs: list[dict[str, Any]], direction: str) -> list[list[Cell]]:
         published = PROMOTION.get(target) if direction == "promote" and runs[0]["concept"] == "Sci-Fi" else None
         goal = f"promote to {float(target):.3f}" if direction == "promote" else "suppress to 10 % of its share"
         if published is not None:
-            rows.append([label(goal), label("published"), Cell(target, float(target)),
-                         Cell(f"{published:.1%}", published), *(Cell("–", None) for _ in range(4))])  # fmt: skip
+            rows.append(
+                [
+                    label(goal),
+                    label("published"),
+                    Cell(target, float(target)),
+                    Cell(f"{published:.1%}", published),
+                    *(Cell("–", None) for _ in range(4)),
+                ]
+            )
         for way in ways:
             found = [run[f"{direction}_reached"][target][way] for run in runs]
             rows.append(
                 [
                     label(goal),
                     label(NAMES[way]),
-                    cell(over(found, lambda row: row["share"])),
+                    cell(over(found, at("share"))),
                     cell(over(found, lambda row: row["ndcg_kept"] - 1), 1, percent=True),
-                    *(cell(over(found, lambda row, key=key: row[key])) for key in ("coverage", "diversity", "overlap")),
-                    cell(over(found, lambda row: row["dose"]), 2),
+                    *(cell(over(found, at(key))) for key in ("coverage", "diversity", "overlap")),
+                    cell(over(found, at("dose")), 2),
                 ]
             )
     return rows
@@ -263,62 +323,19 @@ def _doses(runs: list[dict[str, Any]]) -> str:
                         label(direction),
                         label(NAMES[way]),
                         Cell(f"{row['dose']:g}", row["dose"]),
-                        cell(over(found, lambda part: part["share"])),
+                        cell(over(found, at("share"))),
                         cell(over(found, lambda part: part["ndcg_kept"] - 1), 1, percent=True),
-                        *(cell(over(found, lambda part, key=key: part[key])) for key in ("coverage", "diversity", "popularity")),
+                        *(cell(over(found, at(key))) for key in ("coverage", "diversity", "popularity")),
                     ]
                 )
-    columns = [Column("", text=True), Column("way", text=True), Column("dose"), Column("share"), Column("NDCG"), Column("coverage"),
-               Column("diversity"), Column("popularity percentile")]  # fmt: skip
+    columns = [
+        Column("", text=True),
+        Column("way", text=True),
+        Column("dose"),
+        Column("share"),
+        Column("NDCG"),
+        Column("coverage"),
+        Column("diversity"),
+        Column("popularity percentile"),
+    ]
     return table("Doses in each way's own unit.", columns, rows)
-
-
-def _genre_figure(own: list[dict[str, Any]]) -> Drawing:
-    columns, series = [], ["latents", "raw, as many candidates", "probe"]
-    names = own[0]["layers"][0]["raw"]["genres"]
-    for n, layer in enumerate(own[0]["layers"]):
-        kinds = {title: runs for title, _, runs in _kinds(own, n)}
-        best = f"latents, k = {layer['saes'][-1]['k']}"
-        content = []
-        for title in (best, KINDS["rotated"], KINDS["probe"]):
-            found = [over(kinds[title], lambda run, g=g: run["auc_held_out"][g]) for g in range(len(names))]
-            content.append([None if part is None else part.mean for part in found])
-        columns.append((LAYER_NAMES[layer["layer"]].capitalize(), content))
-    return Drawing(
-        "genres",
-        f"ROC-AUC of the best direction per genre, held out; latents of the SAE with k = {own[0]['layers'][0]['saes'][-1]['k']}.",
-        lambda look: dots(look, names, columns, series, "ROC-AUC, held out"),
-    )
-
-
-def _steering_figure(part: dict[str, Any]) -> Drawing:
-    promote = part["promote"]
-    panels = [
-        (title, [(NAMES[way], [row["share"] for row in rows], [row[key] for row in rows]) for way, rows in promote.items()])
-        for title, key in (("NDCG kept", "ndcg_kept"), ("Coverage", "coverage"), ("Diversity in a list", "diversity"))
-    ]
-    slug = "".join(letter for letter in part["concept"].lower() if letter.isalnum())
-    published = [(float(share), 1 + cost) for share, cost in PROMOTION.items()] if part["concept"] == "Sci-Fi" else []
-    told = " Stars: published (NDCG, with another base share)." if published else ""
-    return Drawing(
-        f"steering-{slug}",
-        f"Promoting {part['concept']}: what it does to NDCG, coverage and diversity at the share reached.{told}",
-        lambda look: paths(look, panels, f"share of {part['concept']} in the top 10", "", points=published, points_in=(0,)),
-    )
-
-
-def _hierarchy_figure(setting: dict[str, Any]) -> Drawing:
-    panels = [
-        (
-            "Nested (Matryoshka)" if sae["form"] == "matryoshka" else "Not nested (BatchTopK)",
-            [row["latent"] for row in sae["latents"]],
-            [row["support"] for row in sae["latents"]],
-        )
-        for sae in setting["saes"]
-    ]
-    edges = setting["saes"][0]["prefixes"]
-    return Drawing(
-        "hierarchy",
-        "Share of the artists that activate each latent, in the order of the latents; dotted lines divide the levels.",
-        lambda look: scatter(look, panels, edges, "share of the artists"),
-    )

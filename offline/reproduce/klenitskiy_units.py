@@ -45,19 +45,17 @@ class Sample:
 
 def judged(sequences: Sequences, world: World, layer: Layer, plan: Plan, seed: int) -> Sample:
     """States of random users and positions with their genres; the halves have no item in common."""
-    states = some_states(sequences, world, layer, plan.judged_states, seed + 1)
+    states = some_states(sequences, layer, plan.judged_states, seed + 1)
     rng = np.random.default_rng(seed)
     first = (rng.permutation(world.items) % 2 == 0)[states.items]
     members = world.members[:, states.items]
     enough = [
-        n
-        for n in range(len(members))
-        if min(members[n, half].sum() for half in (first, ~first)) >= FEWEST_STATES
+        n for n in range(len(members)) if min(members[n, half].sum() for half in (first, ~first)) >= FEWEST_STATES
     ]
     return Sample(states, [world.names[n] for n in enough], members[enough], (first, ~first))
 
 
-def some_states(sequences: Sequences, world: World, layer: Layer, count: int, seed: int) -> States:
+def some_states(sequences: Sequences, layer: Layer, count: int, seed: int) -> States:
     """About ``count`` states, the same number of every user."""
     lengths = np.minimum(sequences.histories.lengths(), sequences.tower.length)
     users = np.flatnonzero(lengths)
@@ -86,7 +84,7 @@ def directions(weights: SaeWeights, sample: Sample, side: str = "item") -> dict[
 
 
 def measured(
-    weights: SaeWeights, sequences: Sequences, ranker: Ranker, panel: Panel, sample: Sample, layer: Layer
+    weights: SaeWeights, sequences: Sequences, ranker: Ranker, panel: Panel, *, sample: Sample, layer: Layer
 ) -> dict[str, Any]:
     """Explained variance, L0 and dead share on the judged states, and what the reconstruction costs in NDCG."""
     facts = measure_side(weights, sample.states.vectors, "item")
@@ -103,11 +101,19 @@ def measured(
     }
 
 
+def judged_sae(
+    weights: SaeWeights, sequences: Sequences, ranker: Ranker, panel: Panel, *, sample: Sample, layer: Layer
+) -> dict[str, Any]:
+    """``measured`` and ``directions`` of an SAE of states."""
+    return measured(weights, sequences, ranker, panel, sample=sample, layer=layer) | directions(weights, sample)
+
+
 def steered(
     weights: SaeWeights,
     block: SaeWeights,
     sequences: Sequences,
     ranker: Ranker,
+    *,
     world: World,
     panel: Panel,
     sample: Sample,
@@ -126,11 +132,11 @@ def steered(
     out: dict[str, Any] = {"concept": name, "items": int(members.sum()), "users": len(panel.users), "base": before}
     targets: dict[Direction, tuple[float, ...]] = {
         "suppress": (SUPPRESS_LEFT * start,),
-        "promote": (PROMOTE_SHARE, *PUBLISHED_SHARES),
+        "promote": tuple(sorted((PROMOTE_SHARE, *PUBLISHED_SHARES))),
     }
     for direction, wanted in targets.items():
         lists = ways.of(members, direction, seed=seed)
-        lists["block"] = after_block(block, sequences, ranker, panel, sample, name, direction)
+        lists["block"] = after_block(block, sequences, ranker, panel, sample=sample, name=name, direction=direction)
         out[direction] = response(lists, judge, members, DOSES)
         out[f"{direction}_reached"] = {
             f"{target:.3f}": {way: reach(at, judge, members, target, direction) for way, at in lists.items()}
@@ -144,6 +150,7 @@ def after_block(
     sequences: Sequences,
     ranker: Ranker,
     panel: Panel,
+    *,
     sample: Sample,
     name: str,
     direction: Direction,
@@ -161,7 +168,9 @@ def after_block(
     return lists
 
 
-def hierarchy(weights: SaeWeights, items: npt.NDArray[np.float32], world: World, prefixes: tuple[int, ...]) -> dict[str, Any]:
+def hierarchy(
+    weights: SaeWeights, items: npt.NDArray[np.float32], world: World, prefixes: tuple[int, ...]
+) -> dict[str, Any]:
     """Levels of a nested SAE (or of one that is not nested, cut at the same places)."""
     codes = item_codes(weights, items)
     rows = describe(codes, world.members, world.names)

@@ -145,14 +145,11 @@ def sae_arrays(weights: SaeWeights) -> dict[str, npt.NDArray[Any]]:
 
 def sae_of(arrays: Arrays, scalars: Mapping[str, Any]) -> SaeWeights:
     """Weights from ``sae_arrays`` and ``_scalars``."""
-    towers = {
-        side: TowerWeights(
-            **{name: arrays[f"{side}.{name}"] for name in ARRAYS}, activation=Activation(**scalars[side])
-        )
+    user, item = (
+        TowerWeights(**{name: arrays[f"{side}.{name}"] for name in ARRAYS}, activation=Activation(**scalars[side]))
         for side in ("user", "item")
-    }
-    rest = {key: value for key, value in scalars.items() if key not in towers}
-    return SaeWeights(**towers, **rest)
+    )
+    return SaeWeights(user, item, **{key: value for key, value in scalars.items() if key not in ("user", "item")})
 
 
 def _scalars(weights: SaeWeights) -> dict[str, Any]:

@@ -29,7 +29,9 @@ def percentiles(values: npt.NDArray[np.number]) -> Scores:
 
 
 def mean_activation(codes: FloatArray, members: BoolArray) -> FloatArray:
-    """Mean activation of every latent over the items of every concept, [C, L]; ``codes`` [N, L], ``members`` [C, N]."""
+    """Mean activation of every latent over the items of every concept, [C, L]; ``codes`` [N, L], ``members`` "
+    "[C, N].
+    """
     count = np.maximum(members.sum(1), 1)[:, None]
     return np.asarray(members.astype(np.float32) @ codes / count, np.float32)
 

@@ -7,13 +7,14 @@ from importlib.resources import files
 from typing import Any
 
 from offline.evaluate.html import DASH, Cell, Column, label, paragraph, section, table, text, tiles
-from offline.reproduce import arviv_page, bars, klenitskiy_page
+from offline.reproduce import arviv_figures, arviv_page, bars, klenitskiy_figures, klenitskiy_page
 from offline.reproduce.config import TITLES
 from offline.reproduce.figures import Drawing
 from offline.reproduce.pieces import details
 
 FAST_NOTE = (
-    "A fast run: training is cut short and few users and concepts are measured, so figures lie below those of the whole "
+    "A fast run: training is cut short and few users and concepts are measured, so figures lie below those of "
+    "the whole "
     "run and vary more. It shows that everything works, not how well it can."
 )
 
@@ -35,8 +36,9 @@ NAVIGATION = (
 
 def drawings(document: dict[str, Any]) -> dict[str, Drawing]:
     """Every figure of a document by name."""
-    page = klenitskiy_page if document["paper"] == "klenitskiy2025" else arviv_page
-    return page.drawings(document)
+    if document["paper"] == "klenitskiy2025":
+        return klenitskiy_figures.drawings(document)
+    return arviv_figures.drawings(document)
 
 
 def render(document: dict[str, Any]) -> str:
@@ -78,7 +80,7 @@ def render(document: dict[str, Any]) -> str:
 
 STYLE = """
 details { margin: .6rem 0; } summary { cursor: pointer; color: var(--accent); }
-td.yes { color: var(--c3); font-weight: 600; } td.no { color: var(--warn); }
+td.text { min-width: 0; max-width: 36rem; } td.yes { color: var(--c3); font-weight: 600; } td.no { color: var(--warn); }
 """
 
 
@@ -87,8 +89,10 @@ def lead(document: dict[str, Any]) -> str:
     seeds = ", ".join(map(str, document["seeds"]))
     minutes = document["seconds"] / 60
     return (
-        f"Seed{'s' if len(document['seeds']) > 1 else ''} {seeds}; {document['units']} units of work, {minutes:,.1f} minutes "
-        f"of computing on {document['device']}. What the paper does is done again, with its own form of SAE and with Tiller's, "
+        f"Seed{'s' if len(document['seeds']) > 1 else ''} {seeds}; {document['units']} units of work, "
+        f"{minutes:,.1f} minutes "
+        f"of computing on {document['device']}. What the paper does is done again, with its own form of SAE and "
+        "with Tiller's, "
         "beside what was published and a bar to reach."
     )
 
@@ -119,7 +123,9 @@ def bar_by_bar(document: dict[str, Any]) -> str:
         if row["reached"] is None:
             answer = Cell("not measured", None)
         else:
-            answer = Cell("reached" if row["reached"] else "not reached", int(row["reached"]), "yes" if row["reached"] else "no")
+            answer = Cell(
+                "reached" if row["reached"] else "not reached", int(row["reached"]), "yes" if row["reached"] else "no"
+            )
         rows.append(
             [
                 label(row["on"]),
@@ -130,14 +136,21 @@ def bar_by_bar(document: dict[str, Any]) -> str:
                 answer,
             ]
         )
-    columns = [Column("on", text=True), Column("figure", text=True), Column("published", text=True), Column("bar", text=True),
-               Column("ours"), Column("", text=True)]  # fmt: skip
+    columns = [
+        Column("on", text=True),
+        Column("figure", text=True),
+        Column("published", text=True),
+        Column("bar", text=True),
+        Column("ours"),
+        Column("", text=True),
+    ]
     why = "".join(f"<li>{text(words)}</li>" for words in bars.DIFFERENCES[document["paper"]])
     return section(
         "bars",
         "Bar by bar",
         paragraph(
-            "Ours is Tiller's default SAE unless the row says otherwise; the paper's own form stands beside it below.", "soft"
+            "Ours is Tiller's default SAE unless the row says otherwise; the paper's own form stands beside it below.",
+            "soft",
         ),
         table("Published, bar, and this run.", columns, rows),
         details("Why figures differ", f"<ul>{why}</ul>"),

@@ -40,13 +40,15 @@ def audiences(
     lead = [(seen @ part.astype(np.float32)) / length for part in members]
     best = [np.argsort(-share, kind="stable")[:size] for share in lead]
     best = [rows[share[rows] > 0] for rows, share in zip(best, lead, strict=True)]
-    both = np.intersect1d(*best)
+    both = np.intersect1d(best[0], best[1])
     first, second = (np.setdiff1d(rows, both) for rows in best)
     return first, second
 
 
 def most_disjoint(seen: BoolArray | csr_array, members: BoolArray, size: int) -> tuple[int, int]:
-    """The two concepts [C, N] whose ``size`` keenest users have least in common; of equal ones the larger concepts."""
+    """The two concepts [C, N] whose ``size`` keenest users have least in common; of equal ones the larger "
+    "concepts.
+    """
     length = np.maximum(seen.sum(1), 1)[:, None]
     share = (seen.astype(np.float32) @ members.T.astype(np.float32)) / length
     keen = np.zeros(share.T.shape, np.float32)
@@ -78,7 +80,9 @@ class Stage:
         return cls(panel, users, items, np.take_along_axis(scores, np.maximum(items, 0), 1), k)
 
     def with_item(self, item: int, scores: FloatArray) -> IntArray:
-        """Every list [U, K] when ``item`` scores ``scores`` [U] and nothing else changes; who has seen it keeps out."""
+        """Every list [U, K] when ``item`` scores ``scores`` [U] and nothing else changes; who has seen it keeps "
+        "out.
+        """
         values = np.where(self.items == item, np.float32(-np.inf), self.values)
         own = scores if self.panel.seen is None else np.where(self.panel.seen[:, item], np.float32(-np.inf), scores)
         items = np.column_stack([self.items, np.full(len(own), item)])

@@ -5,14 +5,11 @@ from __future__ import annotations
 from sae.config import SaeConfig, StageConfig
 from sae.presets import preset
 
-
 NETWORK_BLOCK = {"block_users": 128, "block_items": 512}
 """A network is asked pair by pair: an eighth of the default block, at an eighth of the time."""
 
 
-def tiller(
-    dim: int, n_items: int, n_users: int, *, network: bool, seed: int, stage1: int, stage2: int
-) -> SaeConfig:
+def tiller(dim: int, n_items: int, n_users: int, *, network: bool, seed: int, stage1: int, stage2: int) -> SaeConfig:
     """The default of ``train_sae``; through a network, the prediction terms look at smaller blocks."""
     config = SaeConfig.for_data(dim, n_items, n_users, seed=seed)
     second = None if config.stage2 is None else _steps(config.stage2, stage2)

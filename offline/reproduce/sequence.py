@@ -82,7 +82,9 @@ def rotations(states: FloatArray, count: int, seed: int) -> FloatArray:
 
 
 def probe(states: FloatArray, members: BoolArray, halves: tuple[BoolArray, BoolArray]) -> dict[str, list[float]]:
-    """A logistic regression per genre, fitted on one half and scored on the other: ``pearson_held_out``, ``auc_...``."""
+    """A logistic regression per genre, fitted on one half and scored on the other: ``pearson_held_out``, "
+    "``auc_...``.
+    """
     scaled = (states - states.mean(0)) / np.maximum(states.std(0), 1e-6)
     figures: dict[str, list[float]] = {"pearson_held_out": [], "auc_held_out": []}
     for labels in members:

@@ -58,9 +58,11 @@ class Store:
             self._lock = (self.folder / ".lock").open("a")
         except OSError as error:
             raise TrainingError(
-                f"{out}", found=f"cannot be written ({error.strerror})", expected="a folder for the results",
+                f"{out}",
+                found=f"cannot be written ({error.strerror})",
+                expected="a folder for the results",
                 hint="Choose another --out, or make room.",
-            ) from error  # fmt: skip
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

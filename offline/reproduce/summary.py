@@ -77,3 +77,14 @@ def over(parts: Iterable[Any], read: Callable[[Any], float | None]) -> Figure | 
                 yield None
 
     return Figure.of(values())
+
+
+def at(*path: Any) -> Callable[[Any], float | None]:
+    """Reads ``part[path[0]][path[1]]...``."""
+
+    def read(part: Any) -> float | None:
+        for key in path:
+            part = part[key]
+        return None if part is None else float(part)
+
+    return read

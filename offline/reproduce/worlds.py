@@ -1,4 +1,6 @@
-"""A data set as the experiments see it: split, concepts as members, years, popularity. Legend: N items, C concepts."""
+"""A data set as the experiments see it: split, concepts as members, years, popularity. Legend: N items, C "
+"concepts.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,7 @@ class World:
     @property
     def items(self) -> int:
         """Number of items, N."""
-        return self.dataset.items.num_rows
+        return int(self.dataset.items.num_rows)
 
     @property
     def users(self) -> int:

@@ -21,7 +21,9 @@ def sequences() -> Sequences:
     rng = np.random.default_rng(0)
     user = np.repeat(np.arange(5), [2, 6, 9, 4, 7]).astype(np.int32)
     count = len(user)
-    train = Interactions(user, rng.integers(0, 20, count).astype(np.int32), np.arange(count), np.ones(count, np.float32))
+    train = Interactions(
+        user, rng.integers(0, 20, count).astype(np.int32), np.arange(count), np.ones(count, np.float32)
+    )
     tower = SasRecTower(20, SasRecConfig(dim=DIM, max_length=6, blocks=2))
     tower.initialise(torch.Generator().manual_seed(0))
     return Sequences(tower.eval().requires_grad_(False), train, 5)

@@ -66,7 +66,7 @@ def test_a_target_is_reached_with_the_smallest_dose_or_said_to_be_out_of_reach()
     assert found is not None
     assert 0.5 <= found["share"] < 0.56
     assert judge(lists(found["dose"] * 0.9), members)["share"] < 0.5
-    assert reach(lambda dose: ways.base.lists, judge, members, 0.9, "promote") is None
+    assert reach(lambda _: ways.base.lists, judge, members, 0.9, "promote") is None
     still = reach(lists, judge, members, 0.0, "promote")
     assert still is not None
     assert still["dose"] == 0

@@ -30,13 +30,13 @@ def plan(asked: ReproduceConfig) -> Plan:
     """The fast plan with next to no training."""
     return replace(
         Plan.of(asked),
-        fidelity_users=40,
-        steering_users=40,
+        fidelity_users=25,
+        steering_users=30,
         audience=15,
         promoted_items=2,
-        stage1_steps=60,
-        stage2_steps=30,
-        paper_steps=60,
+        stage1_steps=25,
+        stage2_steps=8,
+        paper_steps=20,
         state_steps=30,
         ks=(4,),
         states=1_500,
@@ -52,4 +52,4 @@ def plan(asked: ReproduceConfig) -> Plan:
 
 def plant(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever reads an archive gets the planted world."""
-    monkeypatch.setattr("offline.reproduce.worlds.load_dataset", lambda name, data: dataset(name))
+    monkeypatch.setattr("offline.reproduce.worlds.load_dataset", lambda name, _: dataset(name))
