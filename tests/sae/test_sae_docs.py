@@ -19,7 +19,7 @@ def test_every_field_is_in_a_table(model):
 
 
 def test_the_tables_name_presets_and_fields_and_nothing_else():
-    assert NAMES == {*PRESETS, *SaeConfig.model_fields, *StageConfig.model_fields, "preset"}
+    assert {*PRESETS, *SaeConfig.model_fields, *StageConfig.model_fields, "preset"} == NAMES
 
 
 def test_the_default_is_the_one_described():
