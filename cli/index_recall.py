@@ -14,11 +14,18 @@ from typing import Literal
 import faiss
 import numpy as np
 
-from bundle import LATENT_FAMILY, Bundle, FlatParams, IndexParams, RecallRow
+from bundle import LATENT_FAMILY, Bundle, IndexParams, RecallRow
 from server.bits import BitArray
 from server.catalogue import Catalogue, Steerable
 from server.encoder import Encoder
-from server.retrieval import make_retriever
+from server.retrieval import (
+    FlatRetriever,
+    Network,
+    NetworkRetriever,
+    ProxyRetriever,
+    Retriever,
+    make_retriever,
+)
 from server.settings import Limits
 from server.steer import Engine
 from server.types import Action, Channel, FloatArray, Membership, Query, Rule
@@ -71,11 +78,13 @@ class Comparison:
     ``whose``: whose vectors ask, stored users, or items where there are none.
     """
 
-    def __init__(self, bundle: Bundle, exact: faiss.Index, index: faiss.Index, *, count: int, seed: int) -> None:
+    def __init__(self, bundle: Bundle, index: faiss.Index, *, count: int, seed: int, rescored: int = 0) -> None:
         self._catalogue = FilterCatalogue(bundle)
         self._encoder = Encoder(bundle)
-        self._exact = self._engine(exact, FlatParams())
         self._index = index
+        self._rescored = rescored
+        self._network = Network(bundle) if rescored else None
+        self._exact = self._engine(self._exact_retriever())
         self._rows, self.whose = make_rows(self._catalogue, count, seed)
 
     def ask(self, params: IndexParams, step: Step, only: Collection[str] = ()) -> tuple[RecallRow, ...]:
@@ -84,12 +93,25 @@ class Comparison:
         threads = faiss.omp_get_max_threads()
         faiss.omp_set_num_threads(1)
         try:
-            return tuple(measure(self._exact, self._engine(self._index, params), rows, step))
+            return tuple(measure(self._exact, self._engine(self._retriever(params)), rows, step))
         finally:
             faiss.omp_set_num_threads(threads)
 
-    def _engine(self, index: faiss.Index, params: IndexParams) -> Engine:
-        retriever = make_retriever(index, params, self._catalogue.vectors)
+    def _exact_retriever(self) -> Retriever:
+        if self._network is not None:
+            return NetworkRetriever(self._network)
+        flat = faiss.IndexFlatIP(self._catalogue.vectors.shape[1])
+        flat.add(self._catalogue.vectors)
+        return FlatRetriever(flat)
+
+    def _retriever(self, params: IndexParams) -> Retriever:
+        contents = self._catalogue.bundle.contents
+        found = make_retriever(self._index, params, contents.index_vectors)
+        if self._network is None or contents.proxy is None:
+            return found
+        return ProxyRetriever(self._network, contents.proxy, found, self._rescored)
+
+    def _engine(self, retriever: Retriever) -> Engine:
         return Engine(self._catalogue, self._encoder, retriever, None, Limits())
 
 

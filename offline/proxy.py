@@ -28,7 +28,7 @@ Scorer = Callable[[Array, Array], npt.NDArray[np.float32]]
 """(users [B, D], items [n, D]) -> scores [B, n]."""
 
 EXACT_ITEMS = 20_000
-"""Up to here every item is scored: 2.6 ms a request for an MLP 64-32-16 on one core (docs/decisions/011)."""
+"""Up to here every item is scored: 4 to 8 ms a request for an MLP 64-32-16 on one busy core (docs/decisions/011)."""
 
 ANCHORS, RANK = 64, 48
 CANDIDATES = (1024, 2048, 4096)
@@ -84,15 +84,9 @@ def proxy_index(contents: BundleContents, *, seed: int = 0) -> tuple[Proxy, Inde
     Raises:
         DataError: too few users, or no scorer network.
     """
-    if contents.scorer_onnx is None:
-        raise DataError("proxies", found="a bundle without scorer.onnx", expected="one with a scorer network")
-    rng = np.random.default_rng(seed)
+    proxy, measured, rng = _split_and_fit(contents, seed)
+    assert contents.scorer_onnx is not None
     items = np.asarray(contents.item_vectors)
-    pool = items if contents.user_vectors is None else np.asarray(contents.user_vectors)
-    chosen = pool[rng.permutation(len(pool))[: FITTED + MEASURED]]
-    measured, fitted = chosen[:MEASURED], chosen[MEASURED:]
-    score = OnnxScorer(contents.scorer_onnx)
-    proxy = make_proxy(items, _half_moved(fitted, contents, rng), score, seed=seed)
     asked = {"unsteered": measured, "query channel": _moved(measured, contents, rng)}
     single = OnnxScorer(contents.scorer_onnx, threads=1)
     for candidates in CANDIDATES:
@@ -107,6 +101,28 @@ def proxy_index(contents: BundleContents, *, seed: int = 0) -> tuple[Proxy, Inde
         if entry.passed:
             return proxy, entry
     return None
+
+
+def proxy_of(contents: BundleContents, *, seed: int = 0) -> Proxy:
+    """The proxies alone, for an index of another kind that is measured on the served path.
+
+    Raises:
+        DataError: too few users, or no scorer network.
+    """
+    return _split_and_fit(contents, seed)[0]
+
+
+def _split_and_fit(contents: BundleContents, seed: int) -> tuple[Proxy, Array, np.random.Generator]:
+    """Proxies fitted on some users, and others to measure them on."""
+    if contents.scorer_onnx is None:
+        raise DataError("proxies", found="a bundle without scorer.onnx", expected="one with a scorer network")
+    rng = np.random.default_rng(seed)
+    items = np.asarray(contents.item_vectors)
+    pool = items if contents.user_vectors is None else np.asarray(contents.user_vectors)
+    chosen = pool[rng.permutation(len(pool))[: FITTED + MEASURED]]
+    measured, fitted = chosen[:MEASURED], chosen[MEASURED:]
+    score = OnnxScorer(contents.scorer_onnx)
+    return make_proxy(items, _half_moved(fitted, contents, rng), score, seed=seed), measured, rng
 
 
 def _measure(name: str, items: Array, users: Array, proxy: Proxy, *, candidates: int, score: Scorer) -> RecallRow:

@@ -12,10 +12,14 @@ import pytest
 from bundle import IndexParams, IvfParams, PqParams, RecallRow, load_bundle
 from cli.index_advice import TRIES, advise
 from cli.index_recall import CONCEPTS, MASKS, FilterCatalogue, make_rows
+from offline import proxy
 from server import bits
+from server.retrieval import ProxyRetriever, open_retriever
 from server.types import Action, Channel
 from tests.bundle.forge import edit_manifest
 from tests.cli.conftest import Tiller
+from tests.network import with_network
+from tests.world import make_world, write_world
 
 COARSE = ("--kind", "ivf", "--param", "nlist=20", "--param", "nprobe=1", "--param", "candidates=10", "--queries", "20")
 QUERIES = [
@@ -169,3 +173,37 @@ def test_advice_that_has_nothing_left_says_what_else_there_is() -> None:
         "Even nprobe=12 reached only 0.500. Try fewer lists (--param nlist=...), --kind hnsw or --kind flat."
     )
     assert len(asked) <= TRIES
+
+
+def test_a_networks_index_is_over_proxies_and_measured_against_every_item(
+    tiller: Tiller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"ANCHORS": 24, "RANK": 20, "FITTED": 300, "MEASURED": 1}.items():
+        monkeypatch.setattr(proxy, name, value)
+    world = make_world(items=400, users=200)
+    source = write_world(with_network(world, tmp_path), tmp_path / "exact").path
+    target = tmp_path / "indexed"
+    ran = tiller(
+        "bundle", "index", source, "--kind", "hnsw", "--out", target, "--queries", "16", "--param", "rescored=120"
+    )
+    assert ran.code == 0, ran.err
+    entry = load_bundle(target).manifest.index
+    assert entry is not None
+    assert (entry.kind, entry.rescored) == ("hnsw", 120)
+    assert [row.query for row in entry.recall] == QUERIES
+    assert all(row.lowest >= 0.95 for row in entry.recall)
+    assert isinstance(open_retriever(load_bundle(target)), ProxyRetriever)
+    assert tiller("bundle", "verify", target).code == 0
+    flat = ("bundle", "index", target, "--kind", "flat", "--replace", "--queries", "4")
+    few = tiller(*flat, "--param", "rescored=5")
+    assert few.code == 2
+    assert few.err.splitlines()[-1].endswith(
+        "nothing was written: expected 0.95 or more. Raise --param rescored=10, the candidates that the network ranks."
+    )
+    assert tiller(*flat).code == 0
+    assert load_bundle(target).manifest.index.rescored == 400  # type: ignore[union-attr]
+
+
+def test_a_metric_has_nothing_to_rescore(tiller: Tiller, planted: Path, tmp_path: Path) -> None:
+    ran = tiller("bundle", "index", planted, "--kind", "flat", "--out", tmp_path / "b", "--param", "rescored=10")
+    assert (ran.code, ran.err) == (2, "tiller: flat index: parameter 'rescored': expected none.\n")
