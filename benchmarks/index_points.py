@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle import load_bundle, search_query
-from offline.index import default_params, euclidean
+from offline.index import centred, default_params, euclidean
 
 FloatArray = npt.NDArray[np.float32]
 USERS, DEPTH = 200, 256
@@ -28,14 +28,11 @@ EFFORTS = (1, 2, 4)
 
 def graphs(vectors: FloatArray) -> Iterator[tuple[str, faiss.Index]]:
     params = default_params("hnsw", *vectors.shape)
-    centred = vectors - vectors.mean(0)
-    largest = np.linalg.norm(vectors, axis=1).max()
-    uncentred = np.sqrt(np.maximum(largest**2 - (vectors**2).sum(1), 0))
     for name, points, metric in (
         ("inner product, raw", vectors, faiss.METRIC_INNER_PRODUCT),
-        ("inner product, centred", centred, faiss.METRIC_INNER_PRODUCT),
-        ("Euclidean, raw", np.column_stack([vectors, uncentred]), faiss.METRIC_L2),
-        ("Euclidean, centred (built)", euclidean(vectors), faiss.METRIC_L2),
+        ("inner product, centred (built)", centred(vectors), faiss.METRIC_INNER_PRODUCT),
+        ("distance, raw", euclidean(vectors), faiss.METRIC_L2),
+        ("distance, centred (euclidean=1)", euclidean(centred(vectors)), faiss.METRIC_L2),
     ):
         index = faiss.IndexHNSWFlat(points.shape[1], params["m"], metric)
         index.hnsw.efConstruction = params["ef_construction"]
@@ -46,7 +43,7 @@ def graphs(vectors: FloatArray) -> Iterator[tuple[str, faiss.Index]]:
 def lists(vectors: FloatArray) -> Iterator[tuple[str, faiss.Index]]:
     items, dim = vectors.shape
     count = default_params("ivf", items, dim)["nlist"]
-    points = euclidean(vectors)
+    points = euclidean(centred(vectors))
     for name, rows, spherical, metric in (
         ("centroids on the sphere", vectors, True, faiss.METRIC_INNER_PRODUCT),
         ("Euclidean k-means, probed by inner product (built)", vectors, False, faiss.METRIC_INNER_PRODUCT),

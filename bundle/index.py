@@ -27,6 +27,9 @@ class HnswParams(_Frozen):
     m: int = Field(ge=2, le=256, description="neighbours of an item in the graph, twice as many on the ground level")
     ef_construction: int = Field(ge=1, le=10_000, description="candidates kept while an item is put into the graph")
     ef_search: int = Field(ge=1, le=100_000, description="candidates kept while searching; all are scored exactly")
+    euclidean: int = Field(
+        default=0, ge=0, le=1, description="0: edges by inner product; 1: by distance, over points of one norm"
+    )
 
 
 class IvfParams(_Frozen):

@@ -1,7 +1,8 @@
 """Builds the FAISS index of a bundle: exact, a graph, or inverted lists, with and without quantisation.
 
-A graph is built over ``euclidean`` vectors, in which nearest means largest inner product; over raw inner products it
-can leave most items out of any reach. Inverted lists are cut by Euclidean k-means and searched by inner product with
+A graph is built over vectors less their mean: the order of inner products is the same, and what all items share cannot
+draw every edge to the same few. Its edges go by inner product, or by distance over ``euclidean`` points: which of the
+two finds more depends on the catalogue. Inverted lists are cut by Euclidean k-means and searched by inner product with
 the centroids (docs/decisions/015). Legend: N items, D' search dimension (bundle.search_vectors).
 """
 
@@ -44,7 +45,7 @@ def default_params(kind: IndexKind, items: int, dim: int) -> dict[str, int]:
     if kind == "flat":
         return {}
     if kind in {"hnsw", "hnsw-sq8"}:
-        return {"m": 32, "ef_construction": 200, "ef_search": 128 if items < 200_000 else 256}
+        return {"m": 32, "ef_construction": 200, "ef_search": 128 if items < 200_000 else 256, "euclidean": 0}
     nlist = max(1, min(int(4 * items**0.5), items // PER_CENTROID))
     params = {"nlist": nlist, "nprobe": max(1, nlist // 2), "candidates": 256}
     if kind == "ivf-pq":
@@ -90,7 +91,9 @@ def build_index(
     """
     vectors = contents.index_vectors
     if isinstance(params, HnswParams):
-        vectors = euclidean(vectors)
+        vectors = centred(vectors)
+        if params.euclidean:
+            vectors = euclidean(vectors)
     index = _empty(kind, params, vectors, seed)
     for start in range(0, len(vectors), BLOCK):
         index.add(vectors[start : start + BLOCK])
@@ -106,17 +109,24 @@ def build_index(
     return index
 
 
-def euclidean(vectors: FloatArray) -> FloatArray:
-    """Search vectors [N, D'] as points [N, D' + 1] whose nearest to ``[q, 0]`` has the largest inner product with q.
+def centred(vectors: FloatArray) -> FloatArray:
+    """Vectors [N, D'] less their mean.
 
-    With ``c = v - mean`` and ``M`` the largest ``|c|``: ``[c, sqrt(M^2 - |c|^2)]`` (Bachrach et al. 2014, Speeding up
-    the Xbox recommender system using a Euclidean transformation for inner-product spaces). All points have norm M, so
-    the squared distance is ``|q|^2 + M^2 - 2 q . c``; and ``q . c`` is ``q . v`` less a number that is the same for
-    every item, so the order stays. Without the mean, a column that all items share, as biases are, drowns the others.
+    ``q . (v - mean)`` is ``q . v`` less a number that is the same for every item, so the order is the same. A graph is
+    not: over raw vectors its edges run along the column that all items share most, as biases are (docs/decisions/015).
     """
-    centred = vectors - vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-    squares = np.einsum("nd,nd->n", centred, centred)
-    return np.ascontiguousarray(np.column_stack([centred, np.sqrt(np.maximum(squares.max() - squares, 0))]), np.float32)
+    return np.ascontiguousarray(vectors - vectors.mean(axis=0, dtype=np.float64).astype(np.float32))
+
+
+def euclidean(vectors: FloatArray) -> FloatArray:
+    """Vectors [N, D'] as points [N, D' + 1] of one norm, whose nearest to ``[q, 0]`` has the largest ``q . v``.
+
+    With ``M`` the largest norm: ``[v, sqrt(M^2 - |v|^2)]``, so that the squared distance is ``|q|^2 + M^2 - 2 q . v``
+    (Bachrach et al. 2014, Speeding up the Xbox recommender system using a Euclidean transformation for inner-product
+    spaces).
+    """
+    squares = np.einsum("nd,nd->n", vectors, vectors)
+    return np.ascontiguousarray(np.column_stack([vectors, np.sqrt(np.maximum(squares.max() - squares, 0))]), np.float32)
 
 
 def write_index(index: faiss.Index, path: Path) -> None:
@@ -133,10 +143,11 @@ def _empty(kind: IndexKind, params: IndexParams, vectors: FloatArray, seed: int)
     """The index, trained where it needs to be, with nothing in it."""
     dim, metric = vectors.shape[1], faiss.METRIC_INNER_PRODUCT
     if isinstance(params, HnswParams):
+        metric = faiss.METRIC_L2 if params.euclidean else metric
         if kind == "hnsw":
-            index = faiss.IndexHNSWFlat(dim, params.m, faiss.METRIC_L2)
+            index = faiss.IndexHNSWFlat(dim, params.m, metric)
         else:
-            index = faiss.IndexHNSWSQ(dim, faiss.ScalarQuantizer.QT_8bit, params.m, faiss.METRIC_L2)
+            index = faiss.IndexHNSWSQ(dim, faiss.ScalarQuantizer.QT_8bit, params.m, metric)
             index.train(vectors)
         index.hnsw.efConstruction = params.ef_construction
         index.hnsw.efSearch = params.ef_search
@@ -147,6 +158,7 @@ def _empty(kind: IndexKind, params: IndexParams, vectors: FloatArray, seed: int)
     if isinstance(params, PqParams):
         index = faiss.IndexIVFPQ(centroids, dim, params.nlist, params.pq_m, 8, metric)
         index.pq.cp.seed = seed
+        index.pq.cp.min_points_per_centroid = 1
     elif kind == "ivf-sq8":
         index = faiss.IndexIVFScalarQuantizer(centroids, dim, params.nlist, faiss.ScalarQuantizer.QT_8bit, metric)
     else:

@@ -76,12 +76,12 @@ def read_index(path: Path, items: int, dim: int, entry: IndexEntry | None) -> fa
     wanted = CLASSES[entry.kind if entry is not None else "flat"]
     if not isinstance(index, wanted):
         raise BundleCorrupt(f"{path}: index", found=type(index).__name__, expected=wanted.__name__, hint=hint)
-    shapes = [(items, dim, faiss.METRIC_INNER_PRODUCT)]
-    if entry is not None and entry.kind.startswith("hnsw"):  # points of offline.index.euclidean
-        shapes.insert(0, (items, dim + 1, faiss.METRIC_L2))
+    shape = (items, dim, faiss.METRIC_INNER_PRODUCT)
+    if entry is not None and entry.params.get("euclidean"):  # points of offline.index.euclidean
+        shape = (items, dim + 1, faiss.METRIC_L2)
     found = (index.ntotal, index.d, index.metric_type)
-    if found not in shapes:
-        raise BundleCorrupt(f"{path}: items, dimension, metric", found=found, expected=shapes[0], hint=hint)
+    if found != shape:
+        raise BundleCorrupt(f"{path}: items, dimension, metric", found=found, expected=shape, hint=hint)
     return index
 
 

@@ -42,14 +42,11 @@ class Searcher(Protocol):
 
 
 class HnswSearcher:
-    """A navigable graph, of float vectors or of 8-bit ones.
-
-    Over the search vectors themselves, or over points with one dimension more, in which nearest means largest inner
-    product (offline.index.euclidean); the query is 0 there.
-    """
+    """A navigable graph, of float vectors or of 8-bit ones; ``euclidean``: with one dimension more, 0 in the query."""
 
     def __init__(self, index: faiss.Index, params: HnswParams) -> None:
         self._index = index
+        self._euclidean = bool(params.euclidean)
         self.depth = params.ef_search
 
     def __len__(self) -> int:
@@ -63,7 +60,7 @@ class HnswSearcher:
         """See Searcher."""
         # bounded_queue=False would ignore the selector (faiss#5504), so it is never set.
         params = faiss.SearchParametersHNSW(efSearch=self._reach(rounds, share), **_selector(allowed))
-        if self._index.d > len(query):
+        if self._euclidean:
             query = np.append(query, np.float32(0))
         return _search(self._index, query, self.depth * rounds, params)
 

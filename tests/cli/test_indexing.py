@@ -110,7 +110,7 @@ def test_replace_puts_the_new_one_in_the_bundles_place(tiller: Tiller, planted: 
         ),
         (
             ("--kind", "hnsw", "--param", "nprobe=3"),
-            "hnsw index: parameter 'nprobe': expected m, ef_construction, ef_search.",
+            "hnsw index: parameter 'nprobe': expected m, ef_construction, ef_search, euclidean.",
         ),
     ],
 )

@@ -21,11 +21,15 @@ DEPTH = 16
 
 
 def _hnsw(vectors: FloatArray, *, quantised: bool) -> Searcher:
+    """Once over Euclidean points of one dimension more, and once over inner products."""
+    if not quantised:
+        squares = (vectors**2).sum(1)
+        vectors = np.column_stack([vectors, np.sqrt(squares.max() - squares)]).astype(np.float32)
     dim, m = vectors.shape[1], 4
-    index = faiss.IndexHNSWSQ(dim, SQ8, m, IP) if quantised else faiss.IndexHNSWFlat(dim, m, IP)
+    index = faiss.IndexHNSWSQ(dim, SQ8, m, IP) if quantised else faiss.IndexHNSWFlat(dim, m, faiss.METRIC_L2)
     index.train(vectors)
     index.add(vectors)
-    return HnswSearcher(index, HnswParams(m=m, ef_construction=40, ef_search=DEPTH))
+    return HnswSearcher(index, HnswParams(m=m, ef_construction=40, ef_search=DEPTH, euclidean=int(not quantised)))
 
 
 def _ivf(vectors: FloatArray, make: Callable[[faiss.Index, int, int], faiss.IndexIVF]) -> Searcher:

@@ -56,12 +56,17 @@ def graph(vectors: np.ndarray, metric: int) -> faiss.Index:
     return index
 
 
-def test_a_graph_over_raw_inner_products_is_served_as_it_was(planted: Bundle, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("euclidean", "metric"), [(0, faiss.METRIC_INNER_PRODUCT), (1, faiss.METRIC_L2)])
+def test_a_graph_is_what_its_parameters_say(planted: Bundle, tmp_path: Path, euclidean: int, metric: int) -> None:
     vectors = np.array(planted.contents.index_vectors)
-    made = entry("hnsw", {"m": 8, "ef_construction": 40, "ef_search": 64})
-    index = graph(vectors, faiss.METRIC_INNER_PRODUCT)
-    retriever = open_retriever(written(planted, tmp_path, made, lambda path: write_index(index, path)))
-    assert len(retriever.search(vectors[0], 7).items) == 7
+    points = np.column_stack([vectors, vectors[:, 0]]) if euclidean else vectors
+    index = graph(points.astype(np.float32), metric)
+    for declared in (0, 1):
+        made = entry("hnsw", {"m": 8, "ef_construction": 40, "ef_search": 64, "euclidean": declared})
+        write_reindexed(planted, tmp_path / f"{declared}", lambda path: write_index(index, path), made)
+    assert len(open_retriever(load_bundle(tmp_path / f"{euclidean}")).search(vectors[0], 7).items) == 7
+    with pytest.raises(BundleCorrupt, match="items, dimension, metric"):
+        open_retriever(load_bundle(tmp_path / f"{1 - euclidean}"))
 
 
 @pytest.mark.parametrize(
@@ -69,12 +74,13 @@ def test_a_graph_over_raw_inner_products_is_served_as_it_was(planted: Bundle, tm
     [
         (
             lambda vectors: graph(vectors, faiss.METRIC_L2),
-            f"items, dimension, metric: found (240, 17, {faiss.METRIC_L2}), expected (240, 18, {faiss.METRIC_L2}).",
+            f"items, dimension, metric: found (240, 17, {faiss.METRIC_L2}), "
+            f"expected (240, 17, {faiss.METRIC_INNER_PRODUCT}).",
         ),
         (
             lambda vectors: graph(vectors[:99], faiss.METRIC_INNER_PRODUCT),
             f"items, dimension, metric: found (99, 17, {faiss.METRIC_INNER_PRODUCT}), "
-            f"expected (240, 18, {faiss.METRIC_L2}).",
+            f"expected (240, 17, {faiss.METRIC_INNER_PRODUCT}).",
         ),
         (lambda _: faiss.IndexFlatIP(17), "index: found IndexFlatIP, expected IndexHNSWFlat."),
     ],
