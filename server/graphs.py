@@ -20,7 +20,8 @@ def open_graph(
 
     Args:
         path: an ONNX file.
-        inputs: name -> size of the second axis; the first is free. All of ``dtype``.
+        inputs: name -> size of the second axis; the first is free, and a graph may leave the second free too. All of
+            ``dtype``.
         outputs: names of float32 outputs, exactly these.
         dtype: float32 or int64.
 
@@ -38,7 +39,7 @@ def open_graph(
     except Exception as error:  # ONNX Runtime raises types of its own extension module, without a common base
         found = f"{type(error).__name__}: {error}"
         raise BundleCorrupt(f"{path}", found=found, hint=HINT) from error
-    sizes = {node.name: node.shape[1] if len(node.shape) == 2 else None for node in session.get_inputs()}
+    sizes = {node.name: _size(node.shape, inputs.get(node.name)) for node in session.get_inputs()}
     if sizes != dict(inputs) or {node.name for node in session.get_outputs()} != set(outputs):
         raise BundleCorrupt(f"{path}: inputs", found=sizes, expected=dict(inputs), hint=HINT)
     try:
@@ -46,3 +47,10 @@ def open_graph(
     except Exception as error:  # the same: another dtype, or sizes inside that do not fit
         raise BundleCorrupt(f"{path}", found=f"{type(error).__name__}: {error}", hint=HINT) from error
     return session
+
+
+def _size(shape: Sequence[object], wanted: int | None) -> object:
+    """Size of the second axis of two; what is wanted where the graph leaves it free."""
+    if len(shape) != 2:
+        return None
+    return shape[1] if isinstance(shape[1], int) else wanted

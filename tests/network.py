@@ -92,8 +92,10 @@ def tower_user(vectors: npt.NDArray[np.floating], rows: list[int], length: int =
     return np.asarray(weights @ vectors[newest].astype(np.float64))
 
 
-def write_tower(path: Path, vectors: npt.NDArray[np.floating], length: int = LENGTH) -> Path:
-    """user_tower.onnx over these item embeddings [N, D]; row 0 of its table is the padding."""
+def write_tower(
+    path: Path, vectors: npt.NDArray[np.floating], length: int = LENGTH, *, axis: str | None = None
+) -> Path:
+    """user_tower.onnx over these item embeddings [N, D]; row 0 of its table is the padding; ``axis``: T has a name."""
     table = np.vstack([np.zeros((1, vectors.shape[1])), vectors]).astype(np.float32)
     weights = (0.5 ** np.arange(length)[::-1]).astype(np.float32).reshape(1, length, 1)
     nodes = [
@@ -105,7 +107,7 @@ def write_tower(path: Path, vectors: npt.NDArray[np.floating], length: int = LEN
         path,
         nodes,
         {"table": table, "weights": weights, "axis": np.array([1], np.int64)},
-        inputs={"history": (TensorProto.INT64, ("B", length))},
+        inputs={"history": (TensorProto.INT64, ("B", axis or length))},
         output=("user", ("B", vectors.shape[1])),
     )
 

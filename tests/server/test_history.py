@@ -165,6 +165,14 @@ def test_a_tower_of_another_length_or_size_is_refused(tmp_path: Path) -> None:
         assert str(refused.value) == f"{bundle.path / 'user_tower.onnx'}: {sentence} Export the bundle again."
 
 
+def test_a_tower_may_leave_its_length_free(tmp_path: Path) -> None:
+    world = make_world(items=30)
+    path = write_tower(tmp_path / "user_tower.onnx", world.contents.item_vectors, axis="T")
+    contents = replace(world.contents, user_tower_onnx=path, history_length=LENGTH)
+    encoder = Encoder(write_world(replace(world, contents=contents), tmp_path / "b"))
+    np.testing.assert_allclose(encoder.user([4]), world.contents.item_vectors[4], atol=1e-6)
+
+
 def test_a_network_answers_histories_too(tmp_path: Path) -> None:
     core = engine("network-tower")
     answer = core.recommend(replace(ASK, explain=True, rules=(Rule(Action.PROMOTE, "genre:western", 1.0),)))
