@@ -17,7 +17,9 @@ from offline.evaluate.subject import HeldOutScores
 from offline.label.config import KINDS, LabelConfig, ReadoutKind
 from offline.label.decoded import Decoded, step
 from offline.label.halves import cross_fit, stratified_halves
-from offline.label.readouts import Features
+from offline.label.readouts import Features, fit
+
+SEEN: tuple[ReadoutKind, ...] = ("logistic", "probe")
 
 
 def held_out_scores(
@@ -28,11 +30,13 @@ def held_out_scores(
     *,
     sae: SaeWeights | None = None,
     popularity: npt.NDArray[np.integer] | None = None,
+    seen: bool = False,
 ) -> HeldOutScores:
     """Two-fold read-outs of item ``codes`` [N, L] and ``vectors`` [N, D]; with an ``sae`` also the decoded one.
 
     The halves are those that the concepts' own quality was measured on; ``decoded`` leaves each item out by itself.
-    ``popularity`` [N]: interactions of every item, which weigh its fit.
+    ``popularity`` [N]: interactions of every item, which weigh its fit. ``seen``: also regressions fitted on all
+    items and scored on the same, which are *not* held out (``logistic_seen``, ``probe_seen``).
     """
     features = Features.of(codes, vectors)
     kernel = None if sae is None else Decoded.of(codes, sae, config, popularity)
@@ -45,6 +49,10 @@ def held_out_scores(
         }
         if kernel is not None:
             out["decoded"] = step(kernel.scores(members[None])[0], members)
+        if seen:
+            everything = np.arange(len(members))
+            for kind in SEEN:
+                out[f"{kind}_seen"] = fit(kind, features, members, everything, config)(features)
         return out
 
     return scores

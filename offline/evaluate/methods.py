@@ -41,7 +41,9 @@ METHODS: dict[str, str] = {
     "item_logistic": "item channel, logistic on all codes",
     "item_logistic_32": "item channel, logistic on 32 latents",
     "item_decoded": "item channel, kernel on decoded codes",
+    "item_logistic_seen": "item channel, logistic on all codes, fitted on the items it scores",
     "item_probe": "item channel, linear probe (control)",
+    "item_probe_seen": "item channel, linear probe, fitted on the items it scores (control)",
     "item_centroid": "item channel, nearness to the members' centroid (control)",
     "item_latent": "item channel, one latent",
     "item_random_latent": "item channel, a random latent (control)",
@@ -63,8 +65,9 @@ METHODS: dict[str, str] = {
 FIXED = ("query_zero", "papers_zero")
 """Edits without a dose: they do what they do, and only a suppression."""
 
-HELD_OUT_KINDS = ("logistic", "logistic_32", "decoded", "probe")
-"""Read-outs that ``HeldOutScores`` may give, each a method ``item_KIND``."""
+HELD_OUT_KINDS = ("logistic", "logistic_32", "decoded", "logistic_seen", "probe", "probe_seen")
+"""Read-outs that ``HeldOutScores`` may give, each a method ``item_KIND``; ``seen`` ones are not held out: they are the
+design's protocol, fitted on all items and scored on the same."""
 
 SERVED = ("item", "query")
 """The two channels of the server."""

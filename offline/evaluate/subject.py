@@ -6,7 +6,7 @@ Legend: N items, U users, D embedding, L latents, C offered concepts.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -36,7 +36,7 @@ class Subject:
     codes: SparseCodes
     concepts: ConceptFile
     arrays: ConceptArrays
-    calibration: Calibration = Calibration()
+    calibration: Calibration = field(default_factory=Calibration)
 
     def __post_init__(self) -> None:
         items = len(self.embeddings.items)

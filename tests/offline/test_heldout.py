@@ -24,3 +24,15 @@ def test_labels_of_noise_are_not_found() -> None:
     noise = np.random.default_rng(0).random(240) < 0.3
     found = held_out_scores(SUBJECT.codes, SUBJECT.embeddings.items, LabelConfig(), ("logistic",))
     assert 0.35 < roc_auc_score(noise, found(SUBJECT.offered[0], noise)["logistic"]) < 0.65
+
+
+def test_the_decoded_readout_and_those_that_have_seen_their_items_are_given_when_asked_for() -> None:
+    scores = held_out_scores(
+        SUBJECT.codes, SUBJECT.embeddings.items, LabelConfig(), ("logistic",), sae=SUBJECT.weights, seen=True
+    )
+    noise = np.random.default_rng(1).random(240) < 0.3
+    found = scores(SUBJECT.offered[0], noise)
+    assert list(found) == ["logistic", "decoded", "logistic_seen", "probe_seen"]
+    # On noise only a read-out that has seen the labels finds them.
+    assert roc_auc_score(noise, found["logistic_seen"]) > roc_auc_score(noise, found["decoded"]) + 0.1
+    assert roc_auc_score(WORLD.members[0], scores(SUBJECT.offered[0], WORLD.labels[0])["decoded"]) > 0.9
