@@ -47,7 +47,7 @@ def default_params(kind: IndexKind, items: int, dim: int) -> dict[str, int]:
     if kind in {"hnsw", "hnsw-sq8"}:
         return {"m": 32, "ef_construction": 200, "ef_search": 128 if items < 200_000 else 256, "euclidean": 0}
     nlist = max(1, min(int(4 * items**0.5), items // PER_CENTROID))
-    params = {"nlist": nlist, "nprobe": max(1, nlist // 2), "candidates": 256}
+    params = {"nlist": nlist, "nprobe": max(1, nlist // 2), "candidates": 512 if kind == "ivf-pq" else 256}
     if kind == "ivf-pq":
         params["pq_m"] = min(_divisors(dim), key=lambda part: (abs(part - dim / 4), part))
     return params
