@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ STYLES: dict[str, tuple[str, str, float]] = {
 
 
 def draw(groups: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]], target: Path) -> None:
-    """``target``.png and .svg; means over concepts and seeds, as far as half of the concepts reach."""
+    """``target``.png and .svg; means over the concepts (and seeds) that reach the target, where half do."""
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none",
                          "svg.hashsalt": "tiller"}):  # fmt: skip
         figure = Figure(figsize=(10, 3.3 * len(groups) + 1.0), layout="constrained")
@@ -77,11 +76,7 @@ def _mean_curve(method: str, rows: Sequence[Mapping[str, Any]]) -> Any:
     if method == "oracle":
         ends = [row["ndcg_kept"] for row in rows if row["ndcg_kept"] is not None]
         return 1 + (np.mean(ends) - 1) * PROGRESS if ends else None
-    curves = [curve for row in rows if (curve := kept_along(row)) is not None]
-    if not curves:
-        return None
-    table = np.array(curves)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a column of NaN alone is hidden below
-        mean = np.nanmean(table, 0)
-    return np.where(np.isfinite(table).mean(0) >= 0.5, mean, np.nan)
+    # Of one set of concepts throughout: a mean over a changing set would jump where one drops out.
+    there = [row for row in rows if row["reached"]]
+    curves = [curve for row in there if (curve := kept_along(row)) is not None and np.isfinite(curve).all()]
+    return np.mean(curves, 0) if curves and len(curves) >= len(rows) / 2 else None
