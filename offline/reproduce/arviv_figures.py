@@ -33,8 +33,10 @@ def _beta(document: dict[str, Any]) -> Drawing:
     wanted = (
         ("RBO, users and items reconstructed", at("measured", "fidelity", "both", "rbo")),
         ("Kendall tau", at("measured", "fidelity", "both", "tau")),
-        ("Monosemanticity, item tags", at("measured", "monosemanticity", "independent")),
+        ("NDCG@10 kept", at("measured", "fidelity", "both", "ndcg_kept")),
         ("Purity@10, held out", at("measured", "purity", "mean", "10", "held_out")),
+        ("Monosemanticity, item tags", at("measured", "monosemanticity", "independent")),
+        ("Monosemanticity, own space, top 30", at("measured", "monosemanticity", "circular")),
     )
 
     def value(settings: Settings, form: str, beta: float | None, read: Any) -> float | None:
@@ -104,8 +106,7 @@ def _mean_figure(name: str, title: str, part: dict[str, Any]) -> Drawing:
     return Drawing(
         name,
         f"{title}: mean activation of all neurons over the items of two concepts (highlighted: the concept's best "
-        "neuron), "
-        "and of these two neurons over the items of every concept.",
+        "neuron), and of these two neurons over the items of every concept.",
         lambda look: bars(look, panels),
     )
 
@@ -145,8 +146,7 @@ def _dose_figure(name: str, title: str, part: dict[str, Any]) -> Drawing:
     return Drawing(
         name,
         f"{title}: NDCG kept against the share of {part['concept']} in the top 10, a point per dose; higher is "
-        "better at "
-        "the same share.",
+        "better at the same share.",
         lambda look: paths(look, panels, "share of the top 10", "NDCG kept"),
     )
 
@@ -164,7 +164,6 @@ def _promotion_figure(document: dict[str, Any]) -> Drawing:
     return Drawing(
         "promotion",
         "Share of users who are shown a promoted item in their top 10 against the dose, mean over the items; "
-        "Tiller's SAE, "
-        "residual kept.",
+        "Tiller's SAE, residual kept.",
         lambda look: lines(look, panels, "dose (90th percentile activations)", categorical=True, percent=True),
     )

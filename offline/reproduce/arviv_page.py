@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from offline.evaluate.html import DASH, Cell, Column, count, figure, label, number, paragraph, percent, section, table
+from offline.reproduce.bars import FIDELITY as FIDELITY_PUBLISHED
+from offline.reproduce.bars import MONOSEMANTICITY, ZEROING
 from offline.reproduce.config import BETAS, DEPTHS
 from offline.reproduce.figures import Drawing
 from offline.reproduce.pieces import details, heading
@@ -76,6 +78,7 @@ def fidelity(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
                     cell(over(about, at("dead_share")), 1, percent=True),
                 ]
             )
+        rows.append(_published(own[0]["dataset"], own[0]["recommender"]))
         chance = saes(own, "tiller")[0]["measured"]["monosemanticity"]
         columns = [
             Column("", text=True),
@@ -93,8 +96,7 @@ def fidelity(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
         parts.append(
             table(
                 f"{title}. A latent that fires on everything has monosemanticity {chance['chance']:.3f} in item "
-                "tags and "
-                f"{chance['circular_chance']:.3f} in the recommender's own space.",
+                f"tags and {chance['circular_chance']:.3f} in the recommender's own space.",
                 columns,
                 rows,
             )
@@ -105,8 +107,7 @@ def fidelity(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
         paragraph(
             "Beta weighs the prediction-aware term of the paper's loss: how well scores, not embeddings, are "
             "reconstructed. RBO is truncated (identical lists give .958); what Tiller serves keeps the residual, "
-            "so a "
-            "request without a rule has RBO 1 whatever stands here.",
+            "so a request without a rule has RBO 1 whatever stands here.",
             "soft",
         ),
         figure(drawn["beta"].on_page(), drawn["beta"].caption),
@@ -140,10 +141,9 @@ def purity(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
         "Purity of every genre and tag",
         paragraph(
             "Of the items that activate a latent most, the share that carries the concept; per concept its best "
-            "latent. "
-            "All items: chosen and scored on all items, as the paper does. Held out: chosen on half A, scored on "
-            "half B, "
-            "both ways, over random halvings. Attainable: what a perfect latent reaches on all items.",
+            "latent. All items: chosen and scored on all items, as the paper does. Held out: chosen on half A, "
+            "scored on half B, both ways, over random halvings. Attainable: what a perfect latent reaches on all "
+            "items.",
             "soft",
         ),
         table("Means over the concepts.", columns, means),
@@ -245,12 +245,10 @@ def promotion(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
         "Targeted promotion of items",
         paragraph(
             "The latent of a concept is raised in the code of one item, so that the item reaches the users whose "
-            "history "
-            "holds most of that concept. Two audiences without a common user tell whether it stays there; what "
-            "everyone "
-            f"else is shown is the collateral. In the first row {first['users'][0]} and {first['users'][1]} users, "
-            f"{first['users'][2]} others, {len(first['items'])} items of middling popularity that carry neither "
-            "concept.",
+            "history holds most of that concept. Two audiences without a common user tell whether it stays there; "
+            f"what everyone else is shown is the collateral. In the first row {first['users'][0]} and "
+            f"{first['users'][1]} users, {first['users'][2]} others, {len(first['items'])} items of middling "
+            "popularity that carry neither concept.",
             "soft",
         ),
         figure(drawn["promotion"].on_page(), drawn["promotion"].caption),
@@ -272,6 +270,7 @@ def steering(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
             parts.append(details(f"At equal effect: {title}, {_form(form, beta)}", _reached(found)))
             for n, part in enumerate(found[0]["steered"]):
                 runs = [sae["steered"][n]["fans"] for sae in found]
+                published = ZEROING.get((own[0]["dataset"], part["concept"]))
                 fans.append(
                     [
                         label(f"{title}, {_form(form, beta)}"),
@@ -281,6 +280,7 @@ def steering(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
                             cell(over(runs, at(key, "share")), 1, percent=True)
                             for key in ("zeroed", "served", "served_codes")
                         ),
+                        Cell(DASH if published is None else "{:.2f} → {:.2f}".format(*published), None),
                         cell(over(runs, at("served", "ndcg_kept"))),
                         cell(over(runs, at("nearly_none", "ndcg_kept"))),
                     ]
@@ -292,6 +292,7 @@ def steering(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
         Column("latent at zero (paper)", "share of the top 10, users whose history holds most of it"),
         Column("item channel, -1", "share of the top 10, users whose history holds most of it"),
         Column("the same, codes only", "share of the top 10, users whose history holds most of it"),
+        Column("published, to zero", "share of the top 10, users whose history holds most of it"),
         Column("item channel, -1", "NDCG kept"),
         Column("dose that leaves 2 %", "NDCG kept"),
     ]
@@ -300,15 +301,23 @@ def steering(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
         "Suppression and promotion by dose",
         paragraph(
             "Every way from no effect to much. The item channel adds a bounded read-out to item scores; the user "
-            "channel "
-            "moves the user along one latent; the paper's way sets that latent and drops the residual, which "
-            "costs NDCG "
-            "before anything is steered. Shares are counted by the label in the top 10.",
+            "channel moves the user along one latent; the paper's way sets that latent and drops the residual, "
+            "which costs NDCG before anything is steered. Shares are counted by the label in the top 10.",
             "soft",
         ),
         *parts,
         table("Suppression for the fans of a concept.", columns, fans),
     )
+
+
+def _published(dataset: str, name: str) -> list[Cell]:
+    """The published row of a fidelity table."""
+    fidelity = FIDELITY_PUBLISHED.get((dataset, name), {})
+    known: dict[int, float | None] = {n: fidelity[key][0] for n, key in ((0, "rbo"), (1, "tau")) if key in fidelity}
+    if dataset == "ml-1m":
+        known[5] = MONOSEMANTICITY[name][0]
+        known[6] = 0.75 if name == "ncf" else None
+    return [label("published"), *(number(known.get(n), 2 if n == 6 else 3) for n in range(12))]
 
 
 def _reached(found: list[dict[str, Any]]) -> str:

@@ -32,18 +32,14 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
         "Their recommenders are small (20 and 22 dimensions; NCF with layers of 8 and 4) and trained on binarised "
         "ratings; ours have 64 dimensions and NCF's layers are 64, 32 and 16. A list of a larger model is harder to "
         "reconstruct: more directions decide it.",
-        "Their SAE has 22 latents for 20 dimensions. The form `paper` keeps that ratio (1.1 per dimension), the tied "
-        "weights, ReLU, the KL term on mean activations and their weights; beta is the weight of the "
-        "prediction-aware term. "
-        "Not carried over: the min-max and layer normalisation in front of their SAE of MF.",
+        "Their SAE has 22 latents for 20 dimensions. The form `paper` keeps that ratio (1.1 per dimension), the "
+        "tied weights, ReLU, the KL term on mean activations and their weights; beta is the weight of the "
+        "prediction-aware term. Not carried over: the min-max and layer normalisation in front of their SAE of MF.",
         "Their Last.FM has 22,546 users and 2,277 artists and cannot be had here. HetRec-2k has 1,892 users and "
-        "17,632 "
-        "artists, most of them with one or two listeners, whose embeddings are mostly noise.",
-        "Published purity and monosemanticity choose and score a latent on the same items, and monosemanticity "
-        "in the "
-        "recommender's own embeddings. Both are given; beside them stand the held-out purity and the score in "
-        "item-tag "
-        "vectors, which the SAE has not seen.",
+        "17,632 artists, most of them with one or two listeners, whose embeddings are mostly noise.",
+        "Published purity and monosemanticity choose and score a latent on the same items, and monosemanticity in "
+        "the recommender's own embeddings. Both are given; beside them stand the held-out purity and the score in "
+        "item-tag vectors, which the SAE has not seen.",
         "Published suppression sets a latent to zero for users who prefer the genre and drops the residual. `share "
         "left` is relative to the same users' share before, also where theirs is written as two shares.",
     ),

@@ -40,9 +40,8 @@ def recommender(document: dict[str, Any]) -> str:
         "recommender",
         "The recommender",
         paragraph(
-            "SASRec on ML-1M: a causal transformer with tied item embeddings. The last item of every user is "
-            "left out, the whole "
-            f"catalogue is ranked, items already taken are masked. {epochs} epochs, {seconds:,.0f} s.",
+            "SASRec on ML-1M: a causal transformer with tied item embeddings. The last item of every user is left "
+            f"out, the whole catalogue is ranked, items already taken are masked. {epochs} epochs, {seconds:,.0f} s.",
             "soft",
         ),
         table("All users.", [Column("", text=True), Column("NDCG@10"), Column("Recall@10")], rows),
@@ -82,13 +81,17 @@ def autoencoders(document: dict[str, Any]) -> str:
         "Autoencoders of its states",
         paragraph(
             "TopK SAEs with eight latents per dimension. After block 0 the states of every position are replaced "
-            "and the rest "
-            "of the transformer reads what is left; at the end only the user's own state is. Tiller serves "
-            "neither: it adds the "
-            "decoded difference to the state, so a request without a rule costs nothing.",
+            "and the rest of the transformer reads what is left; at the end only the user's own state is. Tiller "
+            "serves neither: it adds the decoded difference to the state, so a request without a rule costs "
+            "nothing.",
             "soft",
         ),
-        table(f"Cost on {users:,} users.", columns, rows),
+        table(
+            f"Cost on {users:,} users. Published: L0 88 of 512, 34 % of 4,128 latents dead, NDCG -3 % at k = 32 to "
+            "-0.5 % at k = 128.",
+            columns,
+            rows,
+        ),
     )
 
 
@@ -122,12 +125,10 @@ def interpretability(document: dict[str, Any], drawn: dict[str, Drawing]) -> str
         "Latents, raw dimensions and the probe",
         paragraph(
             "Per genre the candidate direction that goes with it best, mean over genres: |Pearson| and ROC-AUC "
-            "against the "
-            "genres of the item at the position. The best of many is lucky, so raw dimensions are rotated at "
-            "random until they "
-            "are as many as the latents, and held out means chosen on the states of one half of the items and "
-            "scored on the "
-            "other. The probe is a logistic regression on the whole state: the most that is in it.",
+            "against the genres of the item at the position. The best of many is lucky, so raw dimensions are "
+            "rotated at random until they are as many as the latents, and held out means chosen on the states of "
+            "one half of the items and scored on the other. The probe is a logistic regression on the whole state: "
+            "the most that is in it.",
             "soft",
         ),
         table("Mean over the genres.", columns, rows),
@@ -171,11 +172,10 @@ def steering(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
         "steering",
         "The steering table",
         paragraph(
-            "Share of the genre in the top 10, NDCG against the held-out item, share of the catalogue that "
-            "anybody is shown, and "
-            "diversity within a list (in item tags). After block 0 is the paper's way: the genre's best latent "
-            "raised at every "
-            "position, residual dropped. The others act on the final state or on item scores.",
+            "Share of the genre in the top 10, NDCG against the held-out item, share of the catalogue that anybody "
+            "is shown, and diversity within a list (in item tags). After block 0 is the paper's way: the genre's "
+            "best latent raised at every position, residual dropped. The others act on the final state or on item "
+            "scores.",
             "soft",
         ),
         *parts,
@@ -230,10 +230,9 @@ def hierarchy(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
         "Hierarchy of nested latents",
         paragraph(
             "A Matryoshka SAE must reconstruct from its first latents alone, so these become general and later "
-            "ones fine. Support: "
-            "share of the artists that activate a latent; its tag: the Last.FM tag it goes with best. Spearman "
-            "correlation of a "
-            f"latent's level with these (below 0 is a hierarchy): {'; '.join(trend)}.",
+            "ones fine. Support: share of the artists that activate a latent; its tag: the Last.FM tag it goes "
+            "with best. Spearman correlation of a latent's level with these (below 0 is a hierarchy): "
+            f"{'; '.join(trend)}.",
             "soft",
         ),
         table("Last.FM HetRec, MF; levels are the prefixes of the nested SAE.", columns, rows),

@@ -13,9 +13,8 @@ from offline.reproduce.figures import Drawing
 from offline.reproduce.pieces import details
 
 FAST_NOTE = (
-    "A fast run: training is cut short and few users and concepts are measured, so figures lie below those of "
-    "the whole "
-    "run and vary more. It shows that everything works, not how well it can."
+    "A fast run: training is cut short and few users and concepts are measured, so figures lie below those of the "
+    "whole run and vary more. It shows that everything works, not how well it can."
 )
 
 NAVIGATION = (
@@ -90,10 +89,8 @@ def lead(document: dict[str, Any]) -> str:
     minutes = document["seconds"] / 60
     return (
         f"Seed{'s' if len(document['seeds']) > 1 else ''} {seeds}; {document['units']} units of work, "
-        f"{minutes:,.1f} minutes "
-        f"of computing on {document['device']}. What the paper does is done again, with its own form of SAE and "
-        "with Tiller's, "
-        "beside what was published and a bar to reach."
+        f"{minutes:,.1f} minutes of computing on {document['device']}. What the paper does is done again, with its "
+        "own form of SAE and with Tiller's, beside what was published and a bar to reach."
     )
 
 
