@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bundle.errors import TrainingError
-from offline.progress import make_progress
 from offline.reproduce import bars
 from offline.reproduce.config import Paper, ReproduceConfig
 from offline.reproduce.run import reproduce
+from offline.reproduce.ui import make_ui
 
 PAPERS: tuple[Paper, ...] = get_args(Paper)
 
@@ -32,7 +32,7 @@ def execute(
     config = ReproduceConfig(
         paper=chosen, out=folder, fast=fast, seeds=parse_seeds(seeds), device=device, data=data, command=command
     )
-    document = reproduce(config, make_progress(Console(stderr=True)))
+    document = reproduce(config, make_ui(Console(stderr=True)))
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, width=140)
