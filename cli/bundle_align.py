@@ -124,9 +124,9 @@ def _table(report: AlignReport) -> None:
 
     table = Table(box=None, padding=(0, 2), pad_edge=False)
     for name in ("concept", "outcome"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for name in ("AUC", "threshold", "same members", "strongest latent"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("carried")
 
     def weight(fate: ConceptFate) -> tuple[bool, float]:

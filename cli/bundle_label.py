@@ -56,9 +56,9 @@ def _print(concepts: Sequence[Concept]) -> None:
 
     table = Table(box=None, padding=(0, 2), pad_edge=False)
     for name in ("concept", "called", "read-out"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for name in ("items", "threshold", "AUC", "precision", "recall"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("by hand")
     for concept in concepts:
         quality = concept.quality
