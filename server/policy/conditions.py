@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
+from functools import cache
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -116,9 +117,15 @@ Condition = Annotated[
 ]
 
 
+@cache
+def _zones() -> frozenset[str]:
+    """Looking through the system's zones takes milliseconds."""
+    return frozenset(available_timezones())
+
+
 def _zone(name: object) -> object:
-    if isinstance(name, str) and name not in available_timezones():
-        near = nearest(name, available_timezones())
+    if isinstance(name, str) and name not in _zones():
+        near = nearest(name, _zones())
         raise refusal("unknown time zone", expected=CONDITIONS["timezone"],
                       **({"hint": f"Did you mean {near[0]!r}?"} if near else {}))  # fmt: skip
     return name
