@@ -77,7 +77,8 @@ def label_concepts(
     notes, candidates = list(found_in.notes), found_in.concepts
     features = Features.of(codes, vectors)
     unseen = [refused_unseen(candidate, len(codes), config) for candidate in candidates]
-    decoded = _decoded(candidates, unseen, Decoded.of(codes, sae, config, popularity), config)
+    kernel = Decoded.of(codes, sae, config, popularity, sae.scale(vectors))
+    decoded = _decoded(candidates, unseen, kernel, config)
     reasons: list[str] = []
     measured: list[Measured | None] = []
     fitted: list[Fitted | None] = []
@@ -131,6 +132,7 @@ def label_concepts(
         arrays=_arrays(
             [(c, f) for c, f in zip(candidates, fitted, strict=True) if f],
             features,
+            None if network else lambda members: kernel.direction(members, sae.user.w_dec, metric),
             *_effects(codes, vectors, sae, metric, network),
         ),
         notes=tuple(notes),
@@ -217,6 +219,7 @@ def _latents(fitted: Fitted, count: int) -> tuple[LatentWeight, ...]:
 def _arrays(
     shipped: list[tuple[Candidate, Fitted]],
     features: Features,
+    direction_of: Callable[[BoolArray], Array] | None,
     effects_of: Callable[[FloatArray, BoolArray], FloatArray],
     latent_effect: FloatArray,
 ) -> ConceptArrays:
@@ -231,8 +234,9 @@ def _arrays(
         gains[row] = np.where(candidate.members, 1, fitted.values)
         readouts[row] = fitted.values >= fitted.threshold
         raw = fitted.on_codes.weight / features.scale
+        # Under a network users and items share no space, only the latents: the read-out's weights are the direction.
         norm = np.linalg.norm(raw)
-        direction[row] = raw / norm if norm > 0 else 0
+        direction[row] = direction_of(candidate.members) if direction_of else raw / norm if norm > 0 else 0
         if fitted.readout.kind != "probe":
             weight[row], bias[row], scale[row] = raw, fitted.on_codes.bias, fitted.linear_scale
     return ConceptArrays(

@@ -32,7 +32,7 @@ import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 from scipy.special import expit
 
-from bundle import SaeWeights, SparseCodes
+from bundle import Metric, SaeWeights, SparseCodes
 from offline.label.config import LabelConfig
 from offline.label.halves import best_threshold
 
@@ -48,14 +48,21 @@ CONSTANT = 10.0
 STEP_AT, STEEP, TAIL, TAIL_STEEP = 0.8, 5.0, 0.1, 1.5
 """Of the soft step; chosen on users that no reported figure is measured on (docs/decisions/010)."""
 
+RIDGE = 0.01
+"""Penalty of a direction's regression, in units of the mean variance of a dimension."""
+
 SMALLEST = 1e-3
 """Of thresholds: a concept of few members far apart has scores near 0."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Places of the items, [N, D] unit rows, and what the kernel needs; made once, asked for every concept."""
+    """Decoded items: ``rows`` [N, D] at their size, ``places`` at unit length; and what the kernel needs.
 
+    Made once, asked for every concept.
+    """
+
+    rows: Array
     places: Array
     landmarks: Array
     factor: Array
@@ -64,21 +71,31 @@ class Decoded:
 
     @classmethod
     def of(
-        cls, codes: SparseCodes, sae: SaeWeights, config: LabelConfig, popularity: npt.NDArray[Any] | None = None
+        cls,
+        codes: SparseCodes,
+        sae: SaeWeights,
+        config: LabelConfig,
+        popularity: npt.NDArray[Any] | None = None,
+        scale: FloatArray | None = None,
     ) -> Decoded:
-        """Decode every code by the item tower and draw the landmarks; ``popularity`` [N]: None counts items alike."""
+        """Decode every code by the item tower and draw the landmarks.
+
+        ``popularity`` [N]: None counts items alike. ``scale`` [N, 1]: input scale of the items (None: 1), which only
+        the directions of the query channel ask for.
+        """
         parts = []
         for start in range(0, len(codes), CHUNK):
-            dense = _dense(codes, start, min(start + CHUNK, len(codes)))
-            decoded = sae.decode(dense, np.ones((len(dense), 1), np.float32), "item").astype(np.float64)
-            norm = np.linalg.norm(decoded, axis=1, keepdims=True)
-            parts.append(decoded / np.where(norm > 0, norm, 1))
-        places = np.concatenate(parts) if parts else np.zeros((0, sae.dim))
+            stop = min(start + CHUNK, len(codes))
+            size = np.ones((stop - start, 1), np.float32) if scale is None else scale[start:stop]
+            parts.append(sae.decode(_dense(codes, start, stop), size, "item").astype(np.float64))
+        rows = np.concatenate(parts) if parts else np.zeros((0, sae.dim))
+        norm = np.linalg.norm(rows, axis=1, keepdims=True)
+        places = rows / np.where(norm > 0, norm, 1)
         order = np.random.default_rng(config.seed).permutation(len(places))
         landmarks = places[np.sort(order[: config.decoded_landmarks])]
         gram = _kernel(landmarks, landmarks, config.decoded_width)
         gram[np.diag_indices_from(gram)] += JITTER
-        return cls(places, landmarks, cholesky(gram, lower=True), importance(popularity, len(places)), config)
+        return cls(rows, places, landmarks, cholesky(gram, lower=True), importance(popularity, len(places)), config)
 
     def scores(self, members: BoolArray) -> Array:
         """Leave-one-out scores of every item for each row of ``members`` [C, N], [C, N]."""
@@ -96,6 +113,22 @@ class Decoded:
             h = leverage[rows, None]
             out[rows] = (seen - h * labels[rows]) / (1 - h)
         return np.ascontiguousarray(out.T)
+
+    def direction(self, members: BoolArray, user_decoder: FloatArray, metric: Metric) -> Array:
+        """Direction [L] in code space that moves a query towards ``members`` [N], at unit length (or 0).
+
+        The weighted ridge regression of the label on the decoded items gives a move in embedding space, ``w``; of the
+        codes that the user tower ([L, D]) decodes to it the smallest is taken: ``min |a|`` with ``a @ W_dec = w``.
+        """
+        x = self.places if metric == "cosine" else self.rows
+        share = self.weight / self.weight.sum()
+        x = x - share @ x
+        gram = x.T @ (share[:, None] * x)
+        gram[np.diag_indices_from(gram)] += RIDGE * np.trace(gram) / len(gram) + 1e-12
+        move = np.linalg.solve(gram, x.T @ (share * (members - share @ members)))
+        code = np.linalg.lstsq(user_decoder.T.astype(np.float64), move, rcond=None)[0]
+        norm = np.linalg.norm(code)
+        return np.asarray(code / norm if norm > 0 else code, np.float64)
 
     @cached_property
     def _solved(self) -> tuple[tuple[Array, bool], Array]:

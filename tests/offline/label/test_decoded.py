@@ -71,3 +71,24 @@ def test_the_step_is_monotone_and_never_flat() -> None:
     assert membership(np.array([0.24]), 0.3) == pytest.approx([0.5])
     labels = WORLD.labels[0]
     assert step(labels * 0.4, labels)[labels].min() > 0.9 * step(labels * 0.4, labels).max()
+
+
+@pytest.mark.parametrize("metric", ["dot", "cosine"])
+def test_a_direction_is_the_smallest_code_of_the_regression_on_decoded_items(metric: str) -> None:
+    kernel = Decoded.of(WORLD.codes, WORLD.sae, LabelConfig(), POPULARITY, np.full((120, 1), 2, np.float32))
+    decoder = WORLD.sae.user.w_dec
+    found = kernel.direction(WORLD.labels[0], decoder, metric)  # type: ignore[arg-type]
+    assert np.linalg.norm(found) == pytest.approx(1)
+    # Smallest: nothing in it that the decoder forgets.
+    forgotten = np.linalg.svd(decoder.T.astype(float))[2][np.linalg.matrix_rank(decoder) :]
+    np.testing.assert_allclose(forgotten @ found, 0, atol=1e-6)
+    # The stationary point of the weighted, penalised squared error, up to length.
+    x = kernel.places if metric == "cosine" else kernel.rows
+    share = kernel.weight / kernel.weight.sum()
+    x = x - share @ x
+    gram = (x * share[:, None]).T @ x
+    wanted = np.linalg.solve(gram + 0.01 * np.trace(gram) / 16 * np.eye(16), (x * share[:, None]).T @ WORLD.labels[0])
+    move = found @ decoder
+    assert move @ wanted / np.linalg.norm(move) / np.linalg.norm(wanted) > 0.9999
+    raised = WORLD.vectors @ move
+    assert raised[WORLD.labels[0]].mean() > raised.mean()
