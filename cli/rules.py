@@ -9,15 +9,23 @@ from client.rules import Channel, Membership, Rule
 
 
 def parse_soft(action: Literal["demote", "promote"], text: str, channel: Channel = "item") -> Rule:
-    """``CONCEPT`` or ``CONCEPT=STRENGTH`` of a promotion or demotion; the server checks name and range."""
+    """``CONCEPT``, ``CONCEPT=STRENGTH`` or ``CONCEPT=share:PART``; the server checks name and range.
+
+    A share is the part of the list that a promotion gives at least and a demotion leaves at most.
+    """
     concept, equals, strength = text.rpartition("=")
     if not equals:
         return Rule(action, text, channel=channel)
+    number = strength.removeprefix("share:")
     try:
+        if number != strength:
+            return Rule(action, concept, share=float(number), channel=channel)
         return Rule(action, concept, strength=float(strength), channel=channel)
     except ValueError:
         raise UsageRefused(
-            f"--{action} {text}", found=f"strength {strength!r}", expected="a number from 0 to 1 after '='"
+            f"--{action} {text}",
+            found=f"strength {strength!r}",
+            expected="a number from 0 to 1 after '=', or 'share:' and a number",
         ) from None
 
 
@@ -53,5 +61,7 @@ def parse_attribute(text: str) -> tuple[str, str]:
 
 def told(rule: Rule) -> str:
     """``promote genre:western 0.8``, as a heading shows it."""
+    if rule.share is not None:
+        return f"{rule.action} {rule.concept} {'at least' if rule.action == 'promote' else 'at most'} {rule.share:.0%}"
     extra = rule.membership if rule.action == "filter" else None if rule.strength is None else f"{rule.strength:g}"
     return f"{rule.action} {rule.concept}" + (f" {extra}" if extra else "")

@@ -36,6 +36,10 @@ def to_message(rule: Rule) -> rules_pb2.Rule:
     )
     if rule.strength is not None:
         message.strength = rule.strength
+    if rule.share is not None and rule.action == "demote":
+        message.share.max = rule.share
+    elif rule.share is not None:
+        message.share.min = rule.share
     return message
 
 
@@ -105,6 +109,7 @@ def _outcome(message: recommend_pb2.RuleOutcome) -> RuleOutcome:
             strength=rule.strength if rule.HasField("strength") else None,
             channel=_text(rules_pb2.Channel, "CHANNEL", rule.channel),
             membership=_text(rules_pb2.Membership, "MEMBERSHIP", rule.membership),
+            share=getattr(rule.share, rule.share.WhichOneof("bound")) if rule.HasField("share") else None,
         ),
         source=message.source,
         priority=message.priority,

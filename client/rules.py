@@ -19,16 +19,21 @@ class Rule:
     strength: float | None = None
     channel: Channel | None = None
     membership: Membership | None = None
+    share: float | None = None
 
 
-def promote(concept: str, strength: float | None = None, *, channel: Channel | None = None) -> Rule:
-    """Raise the concept's items; ``strength`` 0 (off) to 1, None: 0.5."""
-    return Rule("promote", concept, strength=strength, channel=channel)
+def promote(
+    concept: str, strength: float | None = None, *, at_least: float | None = None, channel: Channel | None = None
+) -> Rule:
+    """Raise the concept's items; ``strength`` 0 (off) to 1, None: 0.5, or ``at_least`` this part of the list."""
+    return Rule("promote", concept, strength=strength, channel=channel, share=at_least)
 
 
-def demote(concept: str, strength: float | None = None, *, channel: Channel | None = None) -> Rule:
-    """Lower the concept's items; ``strength`` 0 (off) to 1, None: 0.5."""
-    return Rule("demote", concept, strength=strength, channel=channel)
+def demote(
+    concept: str, strength: float | None = None, *, at_most: float | None = None, channel: Channel | None = None
+) -> Rule:
+    """Lower the concept's items; ``strength`` 0 (off) to 1, None: 0.5, or ``at_most`` this part of the list."""
+    return Rule("demote", concept, strength=strength, channel=channel, share=at_most)
 
 
 def filter_out(concept: str, *, membership: Membership | None = None) -> Rule:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -61,6 +61,15 @@ class Steerable:
     def posting_gain(self) -> FloatArray:
         """Their read-outs, [P]."""
         return np.ascontiguousarray(self.gain[self.posting])
+
+    @cached_property
+    def binary(self) -> Steerable:
+        """The same concept with membership itself as the read-out, 0 or 1: what a share of a list is counted by.
+
+        A graded read-out is 1 for some items that are no members, and no dose brings a member past those.
+        """
+        inside = np.unpackbits(self.members(), count=len(self.gain), bitorder="little").astype(np.float32)
+        return replace(self, id=f"{self.id} (members)", gain=inside)
 
     def members(self, membership: Membership = Membership.DEFAULT) -> BitArray:
         """Packed membership bits, little bit order, [ceil(N / 8)]."""

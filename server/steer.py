@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bundle import Bundle, dose, search_query
-from server import bits, edits, fallback, outcome
+from server import bits, edits, fallback, outcome, targets
 from server.asked import Asked, ask
 from server.bits import BitArray
 from server.catalogue import Catalogue
@@ -76,8 +76,9 @@ class Engine:
         depth = max(query.k, dose.depth(query.k)) if soft or query.explain else query.k
         asker = edits.Asker(x, asked, allowed, asked.search(depth, allowed), query.k)
         clock.lap("search")
-        made = edits.make_edits(soft, self.catalogue, self.encoder, asker)
+        made = edits.make_edits([rule for rule in soft if rule.share is None], self.catalogue, self.encoder, asker)
         moved = edits.displaced(asked, made)
+        made += targets.solve([rule for rule in soft if rule.share is not None], made, self.catalogue, asker, moved)
         clock.lap("edit")
 
         def search(k: int, among: BitArray) -> Ranking:

@@ -45,7 +45,8 @@ class Rule:
     """One rule. ``strength`` in [0, 1], always 1 for a filter; ``source`` is "request" or "policy:NAME".
 
     ``shadow``: belongs to a policy that only counts what it would have done. ``fills``: a filter whose owner wants
-    empty places filled with what it leaves out, after everything that passes, rather than a short list.
+    empty places filled with what it leaves out, after everything that passes, rather than a short list. ``share`` in
+    [0, 1], in place of a strength: a demotion leaves at most, a promotion gives at least this part of the list.
     """
 
     action: Action
@@ -57,6 +58,14 @@ class Rule:
     priority: int = 0
     shadow: bool = False
     fills: bool = False
+    share: float | None = None
+
+    @property
+    def force(self) -> float:
+        """What conflicts are decided by: any share is stronger than any strength, a tighter one more so."""
+        if self.share is None:
+            return self.strength
+        return 1 + (self.share if self.action is Action.PROMOTE else 1 - self.share)
 
 
 class Status(StrEnum):

@@ -132,6 +132,15 @@ def _check_rule(rule: Rule, path: str, catalogue: Catalogue) -> None:
             f"{path}.strength", field=f"{path}.strength", found=rule.strength, expected="0 (off) to 1 (full)",
             hint="The action says the direction: use DEMOTE or PROMOTE, not a sign.",
         )  # fmt: skip
+    if rule.share is not None and (math.isnan(rule.share) or not 0 <= rule.share <= 1):
+        raise InvalidRequest(
+            f"{path}.share", field=f"{path}.share", found=rule.share, expected="a part of the list, 0 to 1"
+        )
+    if rule.share is not None and rule.channel is Channel.QUERY:
+        raise InvalidRequest(
+            f"{path}.channel", field=f"{path}.channel", found="query", expected="item with a share",
+            hint="A share of one list is met on the item channel, where what a dose does is known exactly.",
+        )  # fmt: skip
     if rule.channel is Channel.QUERY and not steerable.effect > 0:
         raise InvalidRequest(
             f"{path}.channel", field=f"{path}.channel", found="query", expected="item",

@@ -7,6 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A property is right or wrong, not fast or slow. Where CI is set hypothesis also draws the same examples every time.
+settings.register_profile("tiller", settings(), deadline=None)
+settings.load_profile("tiller")
 
 ROOT = Path(__file__).parent.parent
 HAS_TRAIN = importlib.util.find_spec("torch") is not None and importlib.util.find_spec("sklearn") is not None
@@ -16,6 +21,7 @@ NEED_TRAIN = [
     "sae",
     "offline",
     "cli/test_train.py",
+    "cli/test_calibrating.py",
     "cli/test_reproduce.py",
     "cli/test_bundle_align.py",
     "test_demo.py",

@@ -45,7 +45,7 @@ def resolve(rules: Iterable[Rule], is_offered: Callable[[str], bool]) -> Plan:
     considered: list[Considered] = []
     waiting: list[Rule] = []
     for rule in given:
-        if rule.action is not Action.FILTER and rule.strength <= 0:
+        if rule.action is not Action.FILTER and rule.force <= 0:
             considered.append(Considered(rule, Status.OFF, "strength 0 is exactly off"))
         elif not is_offered(rule.concept):
             considered.append(Considered(rule, Status.UNKNOWN_CONCEPT, _unknown(rule)))
@@ -90,7 +90,7 @@ class _Standing:
         best = self.strongest.get((rule.concept, rule.action))
         if best is None or _rank(best) >= _rank(rule):
             return ""
-        stronger = "stronger" if best.strength > rule.strength else "equally strong"
+        stronger = "stronger" if best.force > rule.force else "equally strong"
         return f"the {stronger} {rule.action} of {best.source} takes its place"
 
 
@@ -102,7 +102,7 @@ def _keep(best: dict[_K, Rule], key: _K, rule: Rule) -> None:
 
 def _rank(rule: Rule) -> _Key:
     """Smaller wins: higher priority, stronger, item channel ("item" < "query"), then source and membership."""
-    return (-rule.priority, -rule.strength, rule.channel, rule.source, rule.membership, rule.fills)
+    return (-rule.priority, -rule.force, rule.channel, rule.source, rule.membership, rule.fills)
 
 
 def _order(entry: Considered) -> tuple[int, int, int, str, _Key, bool]:

@@ -105,6 +105,8 @@ def to_rule(rule: rules_pb2.Rule, path: str) -> Rule:
             raise InvalidRequest(
                 f"{path}.strength", field=f"{path}.strength", found=rule.strength, expected="unset", hint=hint
             )
+        if rule.HasField("share"):
+            raise InvalidRequest(f"{path}.share", field=f"{path}.share", found="a share", expected="unset", hint=hint)
         if rule.channel != rules_pb2.CHANNEL_UNSPECIFIED:
             raise InvalidRequest(
                 f"{path}.channel", field=f"{path}.channel", found=_name(rules_pb2.Channel, rule.channel),
@@ -118,8 +120,27 @@ def to_rule(rule: rules_pb2.Rule, path: str) -> Rule:
             expected="unset", hint=f"A {action.value} acts in proportion to the read-out. Leave it out, or FILTER.",
         )  # fmt: skip
     channel = _choice(rule.channel, CHANNELS, f"{path}.channel")
+    if rule.HasField("share"):
+        return Rule(action, rule.concept, strength=1.0, channel=channel, share=_share(rule, action, path))
     strength = rule.strength if rule.HasField("strength") else DEFAULT_STRENGTH
     return Rule(action, rule.concept, strength=strength, channel=channel)
+
+
+def _share(rule: rules_pb2.Rule, action: Action, path: str) -> float:
+    """The bound of a share target, of the kind that the action takes."""
+    wanted = "max" if action is Action.DEMOTE else "min"
+    given = rule.share.WhichOneof("bound")
+    if given != wanted:
+        raise InvalidRequest(
+            f"{path}.share", field=f"{path}.share", found=given or "neither max nor min", expected=wanted,
+            hint="DEMOTE leaves at most (max), PROMOTE gives at least (min).",
+        )  # fmt: skip
+    if rule.HasField("strength"):
+        raise InvalidRequest(
+            f"{path}.strength", field=f"{path}.strength", found=rule.strength, expected="unset with a share",
+            hint="A share is met by the dose that it takes. Send one of the two.",
+        )  # fmt: skip
+    return rule.share.max if wanted == "max" else rule.share.min
 
 
 def to_response(answer: Answer, query: Query, catalogue: Catalogue, request_id: str) -> pb.RecommendResponse:
@@ -150,9 +171,12 @@ def to_rule_message(rule: Rule) -> rules_pb2.Rule:
     number = ACTION_NUMBERS[rule.action]
     if rule.action is Action.FILTER:
         return rules_pb2.Rule(action=number, concept=rule.concept, membership=MEMBERSHIP_NUMBERS[rule.membership])
-    return rules_pb2.Rule(
-        action=number, concept=rule.concept, strength=rule.strength, channel=CHANNEL_NUMBERS[rule.channel]
-    )
+    channel = CHANNEL_NUMBERS[rule.channel]
+    if rule.share is not None:
+        bound = {"max" if rule.action is Action.DEMOTE else "min": rule.share}
+        target = rules_pb2.ShareTarget(**bound)
+        return rules_pb2.Rule(action=number, concept=rule.concept, channel=channel, share=target)
+    return rules_pb2.Rule(action=number, concept=rule.concept, strength=rule.strength, channel=channel)
 
 
 def _add_items(

@@ -15,11 +15,20 @@ def test_soft_rule(text: str, concept: str, strength: float | None) -> None:
     assert parse_soft("promote", text, "query") == Rule("promote", concept, strength=strength, channel="query")
 
 
+def test_soft_rule_with_a_share() -> None:
+    assert parse_soft("promote", "genre:western=share:0.3") == Rule(
+        "promote", "genre:western", channel="item", share=0.3
+    )
+    assert told(parse_soft("promote", "a:b=share:0.3")) == "promote a:b at least 30%"
+    assert told(parse_soft("demote", "a:b=share:0")) == "demote a:b at most 0%"
+
+
 def test_soft_rule_with_a_strength_that_is_no_number() -> None:
     with pytest.raises(UsageRefused) as refused:
         parse_soft("demote", "genre:western=much")
     assert str(refused.value) == (
-        "--demote genre:western=much: found strength 'much', expected a number from 0 to 1 after '='."
+        "--demote genre:western=much: found strength 'much', expected a number from 0 to 1 after '=', or 'share:' and "
+        "a number."
     )
 
 

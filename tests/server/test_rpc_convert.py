@@ -130,6 +130,29 @@ REFUSED = {
         "rules[3].membership: found MEMBERSHIP_LABEL, expected unset. "
         "A promote acts in proportion to the read-out. Leave it out, or FILTER.",
     ),
+    "a share on a filter": (
+        rules_pb2.Rule(action="ACTION_FILTER", concept="genre:horror", share=rules_pb2.ShareTarget(max=0)),
+        "rules[3].share",
+        "rules[3].share: found a share, expected unset. "
+        "A filter lets no member through, so it takes neither strength nor channel. Leave it out, or DEMOTE.",
+    ),
+    "a share of the wrong kind": (
+        rules_pb2.Rule(action="ACTION_PROMOTE", concept="genre:horror", share=rules_pb2.ShareTarget(max=0.2)),
+        "rules[3].share",
+        "rules[3].share: found max, expected min. DEMOTE leaves at most (max), PROMOTE gives at least (min).",
+    ),
+    "a share without a bound": (
+        rules_pb2.Rule(action="ACTION_DEMOTE", concept="genre:horror", share=rules_pb2.ShareTarget()),
+        "rules[3].share",
+        "rules[3].share: found neither max nor min, expected max. DEMOTE leaves at most (max), PROMOTE gives at least "
+        "(min).",
+    ),
+    "a share and a strength": (
+        rules_pb2.Rule(action="ACTION_DEMOTE", concept="a:b", strength=0.5, share=rules_pb2.ShareTarget(max=0.2)),
+        "rules[3].strength",
+        "rules[3].strength: found 0.5, expected unset with a share. A share is met by the dose that it takes. Send one of "
+        "the two.",
+    ),
     "a concept of a megabyte": (
         rules_pb2.Rule(action="ACTION_DEMOTE", concept="g" * 1_000_000),
         "rules[3].concept",
@@ -161,9 +184,11 @@ def test_a_long_user_id_is_refused() -> None:
         Rule(Action.FILTER, "genre:horror", 1.0, membership=Membership.READOUT),
         Rule(Action.DEMOTE, "genre:horror", 0.0),
         Rule(Action.PROMOTE, "latent:113", 0.75, Channel.QUERY),
+        Rule(Action.PROMOTE, "genre:horror", 1.0, share=0.25),
+        Rule(Action.DEMOTE, "genre:horror", 1.0, share=0.0),
     ],
 )
 def test_a_rule_survives_the_way_there_and_back(rule: Rule) -> None:
     message = to_rule_message(rule)
-    assert message.HasField("strength") == (rule.action is not Action.FILTER)
+    assert message.HasField("strength") == (rule.action is not Action.FILTER and rule.share is None)
     assert to_rule(rules_pb2.Rule.FromString(message.SerializeToString()), "rules[0]") == rule

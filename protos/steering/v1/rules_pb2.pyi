@@ -1,6 +1,7 @@
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -37,15 +38,25 @@ MEMBERSHIP_READOUT: Membership
 MEMBERSHIP_EITHER: Membership
 
 class Rule(_message.Message):
-    __slots__ = ("action", "concept", "strength", "channel", "membership")
+    __slots__ = ("action", "concept", "strength", "channel", "membership", "share")
     ACTION_FIELD_NUMBER: _ClassVar[int]
     CONCEPT_FIELD_NUMBER: _ClassVar[int]
     STRENGTH_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
     MEMBERSHIP_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
     action: Action
     concept: str
     strength: float
     channel: Channel
     membership: Membership
-    def __init__(self, action: _Optional[_Union[Action, str]] = ..., concept: _Optional[str] = ..., strength: _Optional[float] = ..., channel: _Optional[_Union[Channel, str]] = ..., membership: _Optional[_Union[Membership, str]] = ...) -> None: ...
+    share: ShareTarget
+    def __init__(self, action: _Optional[_Union[Action, str]] = ..., concept: _Optional[str] = ..., strength: _Optional[float] = ..., channel: _Optional[_Union[Channel, str]] = ..., membership: _Optional[_Union[Membership, str]] = ..., share: _Optional[_Union[ShareTarget, _Mapping]] = ...) -> None: ...
+
+class ShareTarget(_message.Message):
+    __slots__ = ("max", "min")
+    MAX_FIELD_NUMBER: _ClassVar[int]
+    MIN_FIELD_NUMBER: _ClassVar[int]
+    max: float
+    min: float
+    def __init__(self, max: _Optional[float] = ..., min: _Optional[float] = ...) -> None: ...
