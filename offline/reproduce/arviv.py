@@ -146,7 +146,7 @@ def _form(
             steps=plan.paper_steps,
         )
     sae = models.autoencoder(own, recipe, model, world, store=store, ui=ui, device=config.device)
-    facts = {"sae": sae.fingerprint, "seed": seed, "plan": _sizes(plan)}
+    facts = {"sae": sae.fingerprint, "seed": seed}
     weights = sae.weights
     ui.stage(f"{own}: measuring")
     out: dict[str, Any] = {
@@ -154,7 +154,11 @@ def _form(
         "beta": form.beta,
         "config": recipe.model_dump(mode="json"),
         "training": sae.metrics,
-        "measured": store.data(f"{own}.measured", facts, lambda: units.measured(weights, ranker, world, plan, seed)),
+        "measured": store.data(
+            f"{own}.measured",
+            facts | _sizes(plan, "fidelity_users", "halvings", "network_pairs"),
+            lambda: units.measured(weights, ranker, world, plan, seed),
+        ),
     }
     if form.shown and steer:
         ui.stage(f"{own}: steering")
@@ -166,14 +170,16 @@ def _form(
             out["steered"].append(
                 store.data(
                     slug,
-                    facts | {"concept": name},
+                    facts | {"concept": name} | _sizes(plan, "steering_users", "audience", "network_pairs"),
                     partial(units.steered, weights, ranker, world, plan, name=name, seed=seed),
                 )
             )
             ui.step(n + 1, len(names), {})
         ui.stage(f"{own}: promoting items")
         out["promoted"] = store.data(
-            f"{own}.promoted", facts, lambda: units.promoted(weights, ranker, world, plan, seed)
+            f"{own}.promoted",
+            facts | _sizes(plan, "steering_users", "audience", "promoted_items", "network_pairs"),
+            lambda: units.promoted(weights, ranker, world, plan, seed),
         )
     return out
 
@@ -185,7 +191,6 @@ def chosen(world: World, plan: Plan) -> list[str]:
     return (first + [name for name in order if name not in first])[: plan.steered]
 
 
-def _sizes(plan: Plan) -> dict[str, Any]:
-    """What of the plan decides measurements."""
-    keys = ("fidelity_users", "steering_users", "audience", "promoted_items", "halvings", "network_pairs")
+def _sizes(plan: Plan, *keys: str) -> dict[str, Any]:
+    """What of the plan decides a unit."""
     return {key: getattr(plan, key) for key in keys}

@@ -73,7 +73,7 @@ def _sequential(
         ui=ui,
         device=config.device,
     )
-    facts = {"model": model.fingerprint, "seed": seed, "judged": plan.judged_states, "users": plan.fidelity_users}
+    facts = {"model": model.fingerprint, "seed": seed, "judged": plan.judged_states}
     blocks: dict[int, models.Sae] = {}
     for layer in LAYERS:
         found, saes = _layer(
@@ -166,7 +166,7 @@ def _layer(
         )
         saes[k] = sae
         ui.stage(f"{own}: measuring")
-        about = facts | {"sae": sae.fingerprint}
+        about = facts | {"sae": sae.fingerprint, "users": plan.fidelity_users}
         rows.append(
             {"k": k}
             | store.data(
