@@ -198,7 +198,7 @@ def _rule(effect: Effect) -> dict[str, Any]:
         "status": status.value,
     }
     if rule.action is not Action.FILTER:
-        said["strength"] = rule.strength
+        said |= {"strength": rule.strength} if rule.share is None else {"share": rule.share}
         if status is Status.APPLIED:
             said["dose"] = float(f"{effect.dose:.6g}")
     if effect.share_before is not None and effect.share_after is not None:

@@ -49,6 +49,9 @@ def rule_in_words(rule: Rule) -> str:
         more = [] if rule.membership is Membership.DEFAULT else [_MEMBERSHIPS[rule.membership]]
         more += ["fills"] if rule.fills else []
         return f"filter {rule.concept}" + (f" ({', '.join(more)})" if more else "")
+    if rule.share is not None:
+        bound = "at most" if rule.action is Action.DEMOTE else "at least"
+        return f"{rule.action} {rule.concept} to {bound} {100 * rule.share:g} %"
     return f"{rule.action} {rule.concept} {rule.strength:g}" + (" (query)" if rule.channel is Channel.QUERY else "")
 
 

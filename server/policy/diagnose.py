@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from server.errors import Problem
 from server.policy.conditions import ATTRIBUTE, KNOWN_ATTRIBUTES, MAX_VALUES, TAGS, RolloutEntry, WindowEntry
 from server.policy.document import Document, Loc, path
-from server.policy.schema import EXPECTED, PolicyEntry, PolicyFile, RuleEntry
+from server.policy.schema import EXPECTED, PolicyEntry, PolicyFile, RuleEntry, ShareEntry
 from server.policy.words import nearest, show
 
 M = TypeVar("M", bound=BaseModel)
@@ -61,7 +61,13 @@ class Form(Generic[M]):
 POLICIES = Form(
     root=PolicyFile,
     top="a mapping with the key policies",
-    levels={"policies": PolicyEntry, "rules": RuleEntry, "time": WindowEntry, "rollout": RolloutEntry},
+    levels={
+        "policies": PolicyEntry,
+        "rules": RuleEntry,
+        "share": ShareEntry,
+        "time": WindowEntry,
+        "rollout": RolloutEntry,
+    },
     expected=EXPECTED,
     choices=CHOICES,
     free={"when": EXPECTED["*"]},

@@ -41,8 +41,8 @@ def _schema(model: type[BaseModel], title: str) -> dict[str, Any]:
 
 
 def _only_for(rule: dict[str, Any]) -> None:
-    """A filter takes no strength and no channel; a soft rule neither membership nor fallback."""
+    """A filter takes no strength, share and channel; a soft rule neither membership nor fallback."""
     filters = {"properties": {"action": {"const": "filter"}}, "required": ["action"]}
     rule["if"] = filters
-    rule["then"] = {"properties": {"strength": False, "channel": False}}
+    rule["then"] = {"properties": {"strength": False, "share": False, "channel": False}}
     rule["else"] = {"properties": {"membership": False, "fallback": False}}

@@ -180,11 +180,12 @@ def to_rule(rule: RuleEntry, policy: PolicyEntry | None = None) -> Rule:
     return Rule(
         action=action,
         concept=rule.concept,
-        strength=1.0 if action is Action.FILTER else rule.strength,
+        strength=1.0 if action is Action.FILTER or rule.share is not None else rule.strength,
         channel=Channel(rule.channel),
         membership=MEMBERSHIPS[rule.membership],
         source=REQUEST if policy is None else f"policy:{policy.name}",
         priority=0 if policy is None else policy.priority,
         shadow=policy is not None and policy.mode == "shadow",
         fills=rule.fallback == "fill",
+        share=None if rule.share is None else rule.share.max if action is Action.DEMOTE else rule.share.min,
     )

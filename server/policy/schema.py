@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from bundle import CONCEPT_ID, LATENT_FAMILY
 from server.policy.conditions import CONDITIONS, MAX_TEXT, Frozen, Text, When, refusal
@@ -37,6 +37,9 @@ EXPECTED = {
     "action": "filter, demote or promote",
     "concept": "a concept such as genre:horror, or a latent such as latent:113",
     "strength": "a number above 0 and at most 1",
+    "share": "max (for demote) or min (for promote), a part of the list from 0 to 1",
+    "max": "a number from 0 to 1",
+    "min": "a number from 0 to 1",
     "channel": "item or query",
     "membership": "label, activation or either",
     "fallback": "short or fill",
@@ -52,6 +55,20 @@ def some(value: object) -> object:
     return value
 
 
+Part = Annotated[float, Field(strict=True, ge=0, le=1)]
+
+
+class ShareEntry(Frozen):
+    """A share of each list, met by the smallest dose that brings it there; one bound."""
+
+    max: Annotated[float, Field(strict=True, ge=0, le=1)] | None = Field(
+        default=None, description="for demote: at most"
+    )
+    min: Annotated[float, Field(strict=True, ge=0, le=1)] | None = Field(
+        default=None, description="for promote: at least"
+    )
+
+
 class RuleEntry(Frozen):
     """One rule of a policy."""
 
@@ -61,6 +78,9 @@ class RuleEntry(Frozen):
     )
     strength: Annotated[float, Field(strict=True, gt=0, le=1)] = Field(
         default=DEFAULT_STRENGTH, description="only for demote and promote; the unit is the user's own concept gap"
+    )
+    share: ShareEntry | None = Field(
+        default=None, description="only for demote (max) and promote (min), in place of a strength, on the item channel"
     )
     channel: Literal["item", "query"] = Field(
         default="item", description="only for demote and promote: act on items' scores, or on the user's code"
@@ -79,7 +99,7 @@ class RuleEntry(Frozen):
             raise refusal("not a latent", hint="A latent is named by its number: latent:113.")
         return concept
 
-    @field_validator("strength", "channel", mode="before")
+    @field_validator("strength", "share", "channel", mode="before")
     @classmethod
     def _soft_only(cls, value: object, info: ValidationInfo) -> object:
         if info.data.get("action") == "filter":
@@ -99,6 +119,21 @@ class RuleEntry(Frozen):
         if value is None:
             raise refusal("not a choice", expected=EXPECTED[str(info.field_name)])
         return value
+
+    @model_validator(mode="after")
+    def _one_dose(self) -> RuleEntry:
+        if self.share is None:
+            return self
+        wanted, other = ("max", "min") if self.action == "demote" else ("min", "max")
+        if getattr(self.share, wanted) is None or getattr(self.share, other) is not None:
+            hint = "A demotion leaves at most (max), a promotion gives at least (min)."
+            raise refusal(f"not the bound of a {self.action}", expected=f"{{{wanted}: ...}}", hint=hint, at=("share",))
+        if "strength" in self.model_fields_set:
+            hint = "A share is met by the dose that it takes. Keep one of the two."
+            raise refusal("not taken beside a share", expected="no such key", hint=hint, at=("strength",))
+        if self.channel == "query":
+            raise refusal("not taken beside a share", expected="item", at=("channel",))
+        return self
 
 
 class PolicyEntry(Frozen):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from server.policy import Change, PolicySet, changes, compile_files, conditions, load_policies
+from server.policy import Change, PolicySet, changes, compile_files, conditions, load_policies, rule_in_words
 
 ROOT = Path(__file__).parents[3]
 RULES = "rules: [{action: promote, concept: genre:comedy, strength: 0.4}]"
@@ -61,6 +61,17 @@ def test_what_is_added_removed_and_changed() -> None:
         Change("fresh", "added", ("promote genre:comedy 0.4", "mandatory", "disabled")),
         Change("gone", "removed", ("promote genre:comedy 0.4",)),
     ]  # fmt: skip
+
+
+def test_a_share_in_words() -> None:
+    rules = (
+        "rules: [{action: promote, concept: genre:comedy, share: {min: 0.3}}, "
+        "{action: demote, concept: genre:drama, share: {max: 0.125}}]"
+    )
+    (policy,) = compiled(one("", rules)).policies
+    said = ["promote genre:comedy to at least 30 %", "demote genre:drama to at most 12.5 %"]
+    assert [rule_in_words(rule) for rule in policy.rules] == said
+    assert [(rule.strength, rule.share) for rule in policy.rules] == [(1.0, 0.3), (1.0, 0.125)]
 
 
 def test_every_part_of_an_example_is_said() -> None:

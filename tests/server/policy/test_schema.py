@@ -8,10 +8,10 @@ from pydantic import BaseModel, ValidationError
 from server.policy.conditions import RolloutEntry, When, WindowEntry
 from server.policy.diagnose import CHOICES
 from server.policy.load import MEMBERSHIPS
-from server.policy.schema import EXPECTED, PolicyEntry, PolicyFile, RuleEntry
+from server.policy.schema import EXPECTED, PolicyEntry, PolicyFile, RuleEntry, ShareEntry
 from server.types import DEFAULT_STRENGTH, Action, Channel, Membership
 
-MODELS: list[type[BaseModel]] = [PolicyFile, PolicyEntry, RuleEntry, When, WindowEntry, RolloutEntry]
+MODELS: list[type[BaseModel]] = [PolicyFile, PolicyEntry, RuleEntry, ShareEntry, When, WindowEntry, RolloutEntry]
 
 
 @pytest.mark.parametrize("model", MODELS)
