@@ -28,7 +28,8 @@ class EvaluateConfig(BaseModel):
         default=(0.0, 0.25, 0.5, 0.75, 1.0), description="strengths of the dose-response curves"
     )
     curve_points: tuple[float, ...] = Field(
-        default=(), description="points of a method's dose curve, in parts of the dose that meets the target"
+        default=(0.25, 0.5, 0.75),
+        description="points of a method's dose curve, in parts of the dose that meets the target",
     )
     collateral: bool = Field(default=False, description="also measure what a steered list does besides the rule")
     fidelity_users: int = Field(default=1000, ge=1, description="sampled users whose lists fidelity compares")
@@ -37,7 +38,7 @@ class EvaluateConfig(BaseModel):
     max_concepts: int = Field(default=40, ge=1, description="concepts steered, the largest of each family in turn")
     families: tuple[str, ...] | None = Field(default=None, description="families that are steered; left out: all")
     methods: tuple[str, ...] = Field(
-        default=("item", "item_logistic", "query", "papers"), description="ways to steer that are compared"
+        default=("item", "item_decoded", "query", "papers"), description="ways to steer that are compared"
     )
     work: float = Field(
         default=2e8, gt=0, description="ceiling on steered users x items x concepts x methods; users give way"

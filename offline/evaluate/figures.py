@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from offline.evaluate.frontier import PROGRESS, mean_curves
+
 INK, RULE = "#010101", "#020202"
 SERIES = ("#030301", "#030302", "#030303", "#030304", "#030305")
 """Stand-ins that ``inline`` replaces by the page's CSS variables."""
@@ -104,6 +106,34 @@ def costs(means: Sequence[dict[str, Any]], names: dict[str, str]) -> str:
         if handles:
             drawing.legend(handles, labels, loc="outside lower center", ncols=2)
         return inline(drawing, "costs")
+
+
+def frontier(rows: Sequence[dict[str, Any]], names: dict[str, str]) -> str:
+    """NDCG kept on the way from the unsteered share to the target: a line per way to steer, over the same concepts."""
+    with mpl.rc_context(STYLE):
+        drawing = Figure(figsize=(9.2, 3.6), layout="constrained")
+        axes = drawing.subplots(1, 2)
+        titles = {"suppress": "Suppress: on the way to the target", "promote": "Promote: on the way to the target"}
+        for axis, (direction, title) in zip(axes, titles.items(), strict=True):
+            own = [row for row in rows if row["direction"] == direction]
+            for place, (method, kept) in enumerate(mean_curves(own).items()):
+                oracle = method == "oracle"
+                axis.plot(
+                    PROGRESS,
+                    kept,
+                    color=INK if oracle else SERIES[(place - 1) % len(SERIES)],
+                    linestyle=(0, (4, 3)) if oracle else "-",
+                    label=names[method],
+                )
+            axis.set_title(title)
+            axis.set_xlabel("part of the way")
+            axis.xaxis.set_major_formatter(PercentFormatter(1.0))
+            axis.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes[0].set_ylabel("NDCG kept")
+        handles, labels = axes[0].get_legend_handles_labels()
+        if handles:
+            drawing.legend(handles, labels, loc="outside lower center", ncols=2)
+        return inline(drawing, "frontier")
 
 
 def training(history: Sequence[dict[str, Any]]) -> str:

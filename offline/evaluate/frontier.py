@@ -63,3 +63,24 @@ def areas(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, str], float
         if found is not None:
             out[row["concept"], row["direction"], row["method"]] = found
     return out
+
+
+def mean_curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
+    """Mean curve of the oracle and of every method, of one direction, over the concepts that all of them reach.
+
+    Methods that reach fewer than half of the concepts are left out, so that they do not take the others' concepts away.
+    """
+    oracles = {row["concept"]: row for row in rows if row["method"] == "oracle" and row["ndcg_kept"] is not None}
+    found: dict[str, dict[str, Array]] = {}
+    for row in rows:
+        curve = kept_along(row) if row["reached"] and row.get("curve") and row["concept"] in oracles else None
+        if curve is not None and np.isfinite(curve).all():
+            found.setdefault(row["method"], {})[row["concept"]] = curve
+    able = {method: own for method, own in found.items() if len(own) >= len(oracles) / 2}
+    shared = set(oracles).intersection(*(set(own) for own in able.values())) if able else set()
+    if not shared:
+        return {}
+    line = 1 + (np.mean([oracles[concept]["ndcg_kept"] for concept in shared]) - 1) * PROGRESS
+    return {"oracle": line} | {
+        method: np.asarray(np.mean([own[concept] for concept in sorted(shared)], 0)) for method, own in able.items()
+    }

@@ -19,7 +19,7 @@ from offline.evaluate.collateral import Collateral
 from offline.evaluate.config import EvaluateConfig
 from offline.evaluate.doses import Base
 from offline.evaluate.fidelity import fidelity
-from offline.evaluate.methods import METHODS, Methods
+from offline.evaluate.methods import HELD_OUT_KINDS, METHODS, Methods
 from offline.evaluate.panel import Panel
 from offline.evaluate.steering import mean_ndcg, steer_concept
 from offline.evaluate.subject import HeldOutScores, Subject
@@ -85,7 +85,7 @@ def evaluate(
             "No interactions were held out, so nothing is known about NDCG and Recall: shares, overlaps and fidelity "
             "are measured over the whole catalogue, with nothing masked."
         )
-    if held_out is None and any(name.startswith("item_log") or name == "item_probe" for name in config.methods):
+    if held_out is None and any(f"item_{kind}" in config.methods for kind in HELD_OUT_KINDS):
         missing.append("Read-outs fitted on halves of the items were not given: no rows for steering by codes only.")
 
     if ranking is None and train is not None and test is not None:

@@ -31,6 +31,12 @@ def steering(evaluation: dict[str, Any]) -> str:
             "At equal effect, further up and to the right is better. Means over the concepts where every method "
             "reaches the target.",
         )
+        if any(row.get("curve") for row in part["rows"]):
+            drawn += figure(
+                figures.frontier(part["rows"], part["methods"]),
+                "The frontier: what is left of NDCG while the dose grows up to the target. The dashed line shows "
+                "the oracle's list to a growing part of the users. Means over the concepts that all lines reach.",
+            )
     return section(
         "steering",
         "Steering at equal effect",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from offline.evaluate.frontier import area, areas, kept_along
+from offline.evaluate.frontier import area, areas, kept_along, mean_curves
 
 
 def row(method: str, kept: float | None, *, curve: list[tuple[float, float]] = [], **more: Any) -> dict[str, Any]:  # noqa: B006
@@ -59,3 +59,19 @@ def test_a_missed_target_has_no_area_and_no_curve_beyond_its_reach() -> None:
 def test_without_interactions_there_is_no_area() -> None:
     assert area(row("item", 0.8) | {"ndcg_kept": None}, ORACLE) is None
     assert area(row("item", 0.8), ORACLE | {"ndcg_kept": None}) is None
+
+
+def test_mean_curves_are_over_one_set_of_concepts() -> None:
+    curve = [(0.3, 0.9)]
+    rows = [
+        row(method, kept, curve=curve, concept=concept)
+        for concept in ("genre:war", "genre:crime", "genre:drama", "genre:horror")
+        for method, kept in (("oracle", 0.9), ("item", 0.8 if concept != "genre:drama" else 0.0), ("papers", None))
+    ]
+    # The query channel misses Drama, so Drama is in nobody's mean; the papers' way reaches too little to count.
+    rows += [row("query", 0.7, curve=curve, concept=c) for c in ("genre:war", "genre:crime", "genre:horror")]
+    found = mean_curves(rows)
+    assert list(found) == ["oracle", "item", "query"]
+    assert [round(float(values[-1]), 6) for values in found.values()] == [0.9, 0.8, 0.7]
+    assert found["item"][10] == pytest.approx(0.9)
+    assert mean_curves([row("oracle", 0.9)]) == {}

@@ -95,7 +95,7 @@ def test_it_needs_nothing_from_elsewhere(path: Path) -> None:
 def test_ids_are_unique_although_there_are_several_figures(path: Path) -> None:
     page = read(path)
     assert len(page.ids) == len(set(page.ids))
-    assert path.read_text(encoding="utf-8").count("<svg ") == 3
+    assert path.read_text(encoding="utf-8").count("<svg ") == 4
 
 
 def test_figures_wear_the_pages_colours(path: Path) -> None:

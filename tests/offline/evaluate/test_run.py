@@ -30,7 +30,7 @@ def measured(**changed: Any) -> dict[str, Any]:
         "train": TRAIN,
         "test": TEST,
         "config": CONFIG,
-        "held_out": held_out_scores(contents.item_codes, contents.item_vectors, LabelConfig()),
+        "held_out": held_out_scores(contents.item_codes, contents.item_vectors, LabelConfig(), (), sae=contents.sae),
     }
     return evaluate(**{**given, **changed})
 
@@ -53,7 +53,7 @@ def test_it_says_what_the_parts_say(evaluation: dict[str, Any]) -> None:
     assert evaluation["fidelity"]["variants"]["error_preserving"]["same_items"] == 1
     steering = evaluation["steering"]
     assert (steering["users"], steering["concepts"], steering["concepts_offered"]) == (20, 6, 6)
-    assert {row["method"] for row in steering["rows"]} == {"oracle", "item", "item_logistic", "query", "papers"}
+    assert {row["method"] for row in steering["rows"]} == {"oracle", "item", "item_decoded", "query", "papers"}
     assert len(steering["reach"]) == 6 * 2
     assert [entry["id"] for entry in evaluation["concepts"]["not_offered"]] == ["genre:musical"]
     assert evaluation["concepts"]["means"]["purity"] == [{"k": 10, "value": 0.9, "all_items": 1.0, "attainable": 1.0}]
