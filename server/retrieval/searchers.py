@@ -17,7 +17,7 @@ from bundle import HnswParams, IvfParams
 from server.bits import BitArray
 from server.types import FloatArray, IntArray
 
-HNSW_ROWS = 40.0
+HNSW_ROWS = 55.0
 """Rows that an exact scan scores in the time the graph search spends per candidate kept (docs/decisions/015)."""
 
 IVF_ROWS = 0.5
