@@ -190,3 +190,21 @@ def test_rows_must_agree() -> None:
     with pytest.raises(TrainingError) as refused:
         label_concepts(WORLD.items, WORLD.codes, WORLD.vectors[:-1], WORLD.sae, "dot")
     assert str(refused.value) == "labelling: found 600 items, 600 codes, 599 vectors, expected one of each per item."
+
+
+def test_effects_under_a_network_are_those_of_its_scores() -> None:
+    users = np.random.default_rng(4).normal(size=(30, WORLD.vectors.shape[1])).astype(np.float32)
+    config = LabelConfig(readout="logistic")
+
+    def inner(queries: np.ndarray, items: np.ndarray) -> np.ndarray:
+        return queries @ items.T
+
+    found = label_concepts(
+        WORLD.items, WORLD.codes, WORLD.vectors, WORLD.sae, "dot", config=config, network=(inner, users)
+    ).arrays
+    # Users and items share no space there: the direction is the read-out's own weights.
+    weights = found.readout_weight / np.linalg.norm(found.readout_weight, axis=1, keepdims=True)
+    np.testing.assert_allclose(found.direction, weights, atol=1e-5)
+    moved = WORLD.vectors @ (found.direction @ WORLD.sae.user.w_dec).T
+    wanted = [moved[labels, row].mean() - moved[:, row].mean() for row, labels in enumerate(WORLD.labels)]
+    np.testing.assert_allclose(found.direction_effect, wanted, rtol=0.05)
