@@ -6,7 +6,12 @@
 The MLP of He et al. 2017 (Neural Collaborative Filtering, arXiv 1708.05031) on the concatenation [p_u; q_v], whose
 first layer is split (W [p; q] = W_u p + W_v q): a block of B users and n items costs B + n products of that layer, not
 B * n. Trained with the multinomial likelihood of ``mf`` over a fresh sample of items at every step in place of
-sampled pairs, and started from trained factors, as their section 3.4.1 does (from nothing it stays near popularity).
+sampled pairs, started from trained factors, as their section 3.4.1 does, and with a share of the loss asking for the
+lists of those factors (distillation, Hinton et al. 2015, arXiv 1503.02531): an MLP learns a product from pairs alone
+slowly and overfits on the way (Rendle et al. 2020, arXiv 2005.09683).
+
+    loss = (1 - a) CE(taken, softmax(score)) + a CE(softmax(p'_u . q'_v + b'_v), softmax(score)) + l2 (|p_u|^2 + |q_v|^2)
+
 Legend: U users, N items, B users of a block, n items of a block, D embedding.
 """
 
@@ -15,6 +20,7 @@ from __future__ import annotations
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -43,13 +49,14 @@ class NcfConfig(BaseModel):
     hidden: tuple[int, ...] = Field(default=(64, 32, 16), min_length=1, description="widths of the hidden layers")
     pretrained: bool = Field(default=True, description="embeddings start as matrix factorisation's, rescaled")
     init_scale: float = Field(default=0.3, gt=0, description="standard deviation of the initial embeddings' entries")
+    distil: float = Field(default=0.7, ge=0, le=1, description="share of the loss that asks for the factors' lists, a")
     epochs: int = Field(default=10, ge=1, description="passes over the users")
-    batch_users: int = Field(default=256, ge=1, description="users per step")
+    batch_users: int = Field(default=32, ge=1, description="users per step")
     sampled_items: int = Field(default=1024, ge=2, description="items that a step's likelihood is taken over")
-    learning_rate: float = Field(default=0.006, gt=0, description="peak of the one-cycle schedule, of the layers")
-    embedding_rate: float = Field(default=0.01, gt=0, description="the same of the embeddings")
+    learning_rate: float = Field(default=0.003, gt=0, description="peak of the one-cycle schedule, of the layers")
+    embedding_rate: float = Field(default=0.003, gt=0, description="the same of the embeddings")
     l2: float = Field(default=0.02, ge=0, description="penalty on the mean squared norm of user and of item vectors")
-    dropout: float = Field(default=0.2, ge=0, lt=1, description="on the embeddings that enter the layers")
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="on the embeddings that enter the layers")
 
 
 class NcfScorer(nn.Module):
@@ -132,11 +139,11 @@ class Ncf:
         with torch.random.fork_rng(devices=[]):  # layers draw their first weights from the global generator
             scorer = NcfScorer(config.dim, config.hidden)
         scorer.initialise(generator)
-        if config.pretrained:
-            factors = MatrixFactorization().fit(
-                interactions, n_users, n_items, MfConfig(dim=config.dim), seed=seed, device=device
-            )
-            tables = [torch.from_numpy(factors.embeddings.users), torch.from_numpy(factors.embeddings.items)]
+        factors = None
+        if config.pretrained or config.distil:
+            factors = _factors(interactions, n_users, n_items, MfConfig(dim=config.dim), seed=seed, device=device)
+        if factors is not None and config.pretrained:
+            tables = [factors.users, factors.items]
         else:
             tables = [torch.randn(count, config.dim, generator=generator) for count in (n_users, n_items)]
         model = _Model(tables, config.init_scale, scorer).to(place)
@@ -148,7 +155,7 @@ class Ncf:
             betas=(0.9, 0.99),
         )
         for epoch in range(kept.load(model, optimiser), config.epochs):
-            loss = _epoch(model, optimiser, sets, config, epoch=epoch, seed=seed)
+            loss = _epoch(model, optimiser, sets, factors, config, epoch=epoch, seed=seed)
             kept.save(epoch + 1, model, optimiser)
             if progress is not None:
                 progress(epoch + 1, config.epochs, {"loss": loss})
@@ -162,8 +169,31 @@ class Ncf:
         return TrainedRecommender(self.name, made, scorer.cpu(), facts=told)
 
 
+class _Factors(NamedTuple):
+    """Matrix factorisation's tables and bias, on the training device."""
+
+    users: Tensor
+    items: Tensor
+    bias: Tensor
+
+
+def _factors(
+    interactions: Interactions, n_users: int, n_items: int, config: MfConfig, *, seed: int, device: str
+) -> _Factors:
+    made = MatrixFactorization().fit(interactions, n_users, n_items, config, seed=seed, device=device).embeddings
+    assert made.item_bias is not None
+    return _Factors(*(torch.from_numpy(array).to(device) for array in (made.users, made.items, made.item_bias)))
+
+
 def _epoch(
-    model: _Model, optimiser: torch.optim.Optimizer, sets: ItemSets, config: NcfConfig, *, epoch: int, seed: int
+    model: _Model,
+    optimiser: torch.optim.Optimizer,
+    sets: ItemSets,
+    factors: _Factors | None,
+    config: NcfConfig,
+    *,
+    epoch: int,
+    seed: int,
 ) -> float:
     """One pass over the users; the mean loss."""
     place, n_items = model.items.device, len(model.items)
@@ -178,7 +208,7 @@ def _epoch(
             set_learning_rates(optimiser, one_cycle(epoch * len(batches) + index, config.epochs * len(batches)))
             sample = torch.randperm(n_items, generator=generator)[: config.sampled_items].to(place)
             optimiser.zero_grad(set_to_none=True)
-            total += _backward(model, sets, batch, sample, config) * len(batch)
+            total += _backward(model, sets, batch, sample, factors, config=config) * len(batch)
             optimiser.step()
     if not np.isfinite(total):
         raise TrainingError(
@@ -190,7 +220,9 @@ def _epoch(
     return total / len(active)
 
 
-def _backward(model: _Model, sets: ItemSets, batch: Tensor, sample: Tensor, config: NcfConfig) -> float:
+def _backward(
+    model: _Model, sets: ItemSets, batch: Tensor, sample: Tensor, factors: _Factors | None, *, config: NcfConfig
+) -> float:
     """Gradients of a batch of users under the softmax over ``sample``; the loss without the penalty.
 
     A user's positives outside the sample are left out, and the weight of the others is raised by as much on average.
@@ -210,7 +242,13 @@ def _backward(model: _Model, sets: ItemSets, batch: Tensor, sample: Tensor, conf
             functional.dropout(p[start : start + USERS_AT_ONCE], config.dropout), functional.dropout(q, config.dropout)
         )
         own, of = row[bounds[chunk] : bounds[chunk + 1]], place[bounds[chunk] : bounds[chunk + 1]]
-        loss = ((logits.logsumexp(1)[own - start] - logits[own - start, of]) * weight[own]).sum()
+        norm = logits.logsumexp(1)
+        loss = ((norm[own - start] - logits[own - start, of]) * weight[own]).sum()
+        if factors is not None and config.distil:
+            users = batch[start : start + USERS_AT_ONCE]
+            wanted = torch.addmm(factors.bias[sample], factors.users[users], factors.items[sample].T).softmax(1)
+            asked = (norm.sum() - (wanted * logits).sum()) / len(batch)
+            loss = (1 - config.distil) * loss + config.distil * asked
         loss.backward()
         total += float(loss.detach())
     # The penalty reaches a row once per step in which it takes part.

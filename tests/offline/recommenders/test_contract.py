@@ -24,7 +24,7 @@ from tests.offline.recommenders.planted import GROUPS, N_ITEMS, N_USERS, planted
 pytestmark = pytest.mark.train
 
 MF = pytest.param(MatrixFactorization(), MfConfig(dim=8, epochs=60, batch_users=32), id="mf")
-NCF = pytest.param(Ncf(), NcfConfig(dim=8, epochs=20, batch_users=32), id="ncf")
+NCF = pytest.param(Ncf(), NcfConfig(dim=8, epochs=20, batch_users=8), id="ncf")
 SASREC = pytest.param(
     SasRec(), SasRecConfig(dim=16, max_length=6, epochs=40, batch_positions=128, dropout=0.1), id="sasrec"
 )

@@ -41,14 +41,18 @@ def test_the_split_layer_is_the_mlp_on_the_concatenation():
 @pytest.mark.parametrize("chunk", [1, 3, 100])
 def test_chunked_gradients_are_the_whole_loss_s(monkeypatch, chunk):
     monkeypatch.setattr(ncf, "USERS_AT_ONCE", chunk)
-    config = NcfConfig(dim=8, l2=0.1, dropout=0)
+    config = NcfConfig(dim=8, l2=0.1, dropout=0, distil=0.3)
     made = model()
     sets = ItemSets.of(planted(), N_USERS, N_ITEMS, torch.device("cpu"))
     batch, sample = (
         torch.tensor([5, 0, 33, 70, 2]),
         torch.randperm(N_ITEMS, generator=torch.Generator().manual_seed(1))[:60],
     )
-    loss = ncf._backward(made, sets, batch, sample, config)
+    generator = torch.Generator().manual_seed(2)
+    factors = ncf._Factors(
+        *(torch.randn(shape, generator=generator) for shape in ((N_USERS, 4), (N_ITEMS, 4), (N_ITEMS,)))
+    )
+    loss = ncf._backward(made, sets, batch, sample, factors, config=config)
     found = {name: weight.grad.clone() for name, weight in made.named_parameters()}
 
     made.zero_grad()
@@ -58,7 +62,9 @@ def test_chunked_gradients_are_the_whole_loss_s(monkeypatch, chunk):
     where = (item[:, None] == sample).float().argmax(1)
     inside = (item[:, None] == sample).any(1)
     weight = 1 / (length.float() * 60 / N_ITEMS)
-    whole = -(logits[row, where] * weight[row])[inside].sum() / 5
+    taken = -(logits[row, where] * weight[row])[inside].sum() / 5
+    lists = (factors.users[batch] @ factors.items.T + factors.bias)[:, sample].softmax(1)
+    whole = 0.7 * taken + 0.3 * torch.nn.functional.cross_entropy(made.scorer(p, q), lists)
     penalty = 0.1 * (p.square().sum(1).mean() + q.square().sum(1).mean())
     (whole + penalty).backward()
     assert loss == pytest.approx(float(whole.detach()), rel=1e-5)
@@ -69,14 +75,14 @@ def test_chunked_gradients_are_the_whole_loss_s(monkeypatch, chunk):
 def test_rows_outside_the_step_get_no_gradient():
     made = model()
     sets = ItemSets.of(planted(), N_USERS, N_ITEMS, torch.device("cpu"))
-    ncf._backward(made, sets, torch.tensor([3, 4]), torch.arange(10), NcfConfig(dim=8))
+    ncf._backward(made, sets, torch.tensor([3, 4]), torch.arange(10), None, config=NcfConfig(dim=8))
     assert np.flatnonzero(made.users.grad.abs().sum(1).numpy()).tolist() == [3, 4]
     assert np.flatnonzero(made.items.grad.abs().sum(1).numpy()).max() < 10
 
 
 def test_it_learns_without_trained_factors_too():
     losses = []
-    config = NcfConfig(dim=8, epochs=25, batch_users=32, pretrained=False, dropout=0)
+    config = NcfConfig(dim=8, epochs=25, batch_users=8, pretrained=False, distil=0, dropout=0)
     ncf.Ncf().fit(planted(), N_USERS, N_ITEMS, config, progress=lambda *report: losses.append(report[2]["loss"]))
     # A uniform list costs ln 120 = 4.8.
     assert losses[0] > 4.5
