@@ -10,7 +10,7 @@ sampled pairs, started from trained factors, as their section 3.4.1 does, and wi
 lists of those factors (distillation, Hinton et al. 2015, arXiv 1503.02531): an MLP learns a product from pairs alone
 slowly and overfits on the way (Rendle et al. 2020, arXiv 2005.09683).
 
-    loss = (1 - a) CE(taken, softmax(score)) + a CE(softmax(p'_u . q'_v + b'_v), softmax(score)) + l2 (|p_u|^2 + |q_v|^2)
+    loss = (1 - a) CE(taken, softmax(score)) + a CE(softmax(factors' score), softmax(score)) + l2 (|p_u|^2 + |q_v|^2)
 
 Legend: U users, N items, B users of a block, n items of a block, D embedding.
 """
