@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -186,12 +186,16 @@ def inline(drawing: Figure, name: str) -> str:
     """The SVG element alone, its ids made unique on the page, its colours the page's."""
     out = io.StringIO()
     drawing.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = out.getvalue()
+    return embedded(out.getvalue(), name, VARIABLES)
+
+
+def embedded(svg: str, name: str, variables: Mapping[str, str]) -> str:
+    """An SVG file as an element of a page: ids unique by ``name``, colours replaced by the page's ``variables``."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r"url\(#", f"url(#{name}-", svg)
     svg = re.sub(r'href="#', f'href="#{name}-', svg)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    for colour, variable in VARIABLES.items():
+    for colour, variable in variables.items():
         svg = svg.replace(colour, variable)
     return svg.replace("<svg ", '<svg role="img" aria-hidden="true" ', 1)

@@ -59,7 +59,7 @@ def _beta(document: dict[str, Any]) -> Drawing:
         "beta",
         "The paper's SAE at every beta, mean over seeds; dotted lines are Tiller's default SAE on the same "
         "recommender.",
-        lambda look: lines(look, panels, "beta", levels=levels, categorical=True),
+        lambda: lines(panels, "beta", levels=levels, categorical=True),
     )
 
 
@@ -80,7 +80,7 @@ def _purity_figure(name: str, pairs: Sequence[tuple[str, Settings]]) -> Drawing:
     return Drawing(
         name,
         f"Purity@20 of each concept's best latent, Tiller's SAE, largest concept first.{more}",
-        lambda look: dots(look, names, columns, kinds, "purity@20"),
+        lambda: dots(names, columns, kinds, "purity@20"),
     )
 
 
@@ -107,7 +107,7 @@ def _mean_figure(name: str, title: str, part: dict[str, Any]) -> Drawing:
         name,
         f"{title}: mean activation of all neurons over the items of two concepts (highlighted: the concept's best "
         "neuron), and of these two neurons over the items of every concept.",
-        lambda look: bars(look, panels),
+        lambda: bars(panels),
     )
 
 
@@ -131,7 +131,7 @@ def _decade_figure(name: str, title: str, part: dict[str, Any]) -> Drawing:
         name,
         f"{title}: decades of the catalogue, and of the 50 strongest items of the three neurons that lie furthest "
         "above it.",
-        lambda look: bars(look, panels, percent=True),
+        lambda: bars(panels, percent=True),
     )
 
 
@@ -147,7 +147,7 @@ def _dose_figure(name: str, title: str, part: dict[str, Any]) -> Drawing:
         name,
         f"{title}: NDCG kept against the share of {part['concept']} in the top 10, a point per dose; higher is "
         "better at the same share.",
-        lambda look: paths(look, panels, "share of the top 10", "NDCG kept"),
+        lambda: paths(panels, "share of the top 10", "NDCG kept"),
     )
 
 
@@ -165,5 +165,5 @@ def _promotion_figure(document: dict[str, Any]) -> Drawing:
         "promotion",
         "Share of users who are shown a promoted item in their top 10 against the dose, mean over the items; "
         "Tiller's SAE, residual kept.",
-        lambda look: lines(look, panels, "dose (90th percentile activations)", categorical=True, percent=True),
+        lambda: lines(panels, "dose (90th percentile activations)", categorical=True, percent=True),
     )

@@ -1,9 +1,11 @@
-"""Figures of the reproductions, each drawn twice: for the page (its colours) and for files (PNG and SVG)."""
+"""Figures of the reproductions: as files (PNG and SVG), and in the page with the page's own colours."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,63 +13,63 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from offline.evaluate.figures import INK, RULE, SERIES, STYLE, inline
+from offline.evaluate import figures
 from offline.reproduce.store import replace_file
 
-Draw = Callable[["Look"], Figure]
+Draw = Callable[[], Figure]
 
 DPI = 160
-NO_DATE = {"Date": None, "Creator": None}
 MARKERS = "osD^v"
 DASHES = ("-", "--", "-.", ":")
 
+INK, RULE = "#16202a", "#d9e0e6"
+SERIES = ("#0b62a8", "#c8580a", "#2c7d4f", "#8a4f9e", "#6b7680")
 
-@dataclass(frozen=True)
-class Look:
-    """Colours of a drawing."""
-
-    ink: str
-    rule: str
-    series: tuple[str, ...]
-
-    def style(self) -> dict[Any, Any]:
-        """Matplotlib settings in these colours."""
-        own = {INK: self.ink, RULE: self.rule}
-        return {key: own.get(value, value) if isinstance(value, str) else value for key, value in STYLE.items()}
-
-
-PAGE = Look(INK, RULE, SERIES)
-FILE = Look("#16202a", "#d9e0e6", ("#0b62a8", "#c8580a", "#2c7d4f", "#8a4f9e", "#6b7680"))
+VARIABLES = {INK: "var(--ink)", RULE: "var(--rule)", **{colour: f"var(--c{n + 1})" for n, colour in enumerate(SERIES)}}
+"""What stands on the page for a colour of the files, so that figures follow light and dark."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure by name, with what it shows in words."""
+    """A figure by name, with what it shows in words; drawn once, as ``NAME.svg`` and ``NAME.png``."""
 
     name: str
     caption: str
     draw: Draw
 
+    @cached_property
+    def files(self) -> dict[str, bytes]:
+        """Both files by ending; the same bytes for the same figures."""
+        own = {figures.INK: INK, figures.RULE: RULE}
+        style = {
+            key: own.get(value, value) if isinstance(value, str) else value for key, value in figures.STYLE.items()
+        }
+        made: dict[str, bytes] = {}
+        with mpl.rc_context(style):
+            drawing = self.draw()
+            FigureCanvasAgg(drawing)
+            for kind, options in (("svg", {"metadata": {"Date": None, "Creator": None}}), ("png", {"dpi": DPI})):
+                out = io.BytesIO()
+                drawing.savefig(out, format=kind, transparent=kind == "svg", facecolor="white", **options)
+                made[kind] = out.getvalue()
+                drawing.set_layout_engine("none")  # it is laid out, and that takes longest
+        return made
+
     def on_page(self) -> str:
         """Inline SVG in the page's colours."""
-        with mpl.rc_context(PAGE.style()):
-            return inline(self.draw(PAGE), self.name)
+        return figures.embedded(self.files["svg"].decode(), self.name, VARIABLES)
 
-    def save(self, folder: Path) -> list[Path]:
-        """``NAME.png`` and ``NAME.svg``; the same bytes for the same figures."""
-        with mpl.rc_context(FILE.style()):
-            drawing = self.draw(FILE)
-            FigureCanvasAgg(drawing)
-            png, svg = folder / f"{self.name}.png", folder / f"{self.name}.svg"
-            replace_file(
-                png, lambda path: drawing.savefig(path, dpi=DPI, facecolor="white", metadata={"Software": None})
-            )
-            replace_file(svg, lambda path: drawing.savefig(path, facecolor="white", metadata=NO_DATE))
-        return [png, svg]
+    def save(self, folder: Path) -> None:
+        """Write both files."""
+        for kind, content in self.files.items():
+            replace_file(folder / f"{self.name}.{kind}", partial(_write, content))
+
+
+def _write(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
 
 
 def lines(
-    look: Look,
     panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[float], Sequence[float | None]]]]],
     xlabel: str,
     *,
@@ -95,14 +97,14 @@ def lines(
             axis.plot(
                 list(at),
                 [float("nan") if value is None else value for value in y],
-                color=look.series[place % len(look.series)],
+                color=SERIES[place % len(SERIES)],
                 marker=MARKERS[place % len(MARKERS)],
                 markersize=4.5,
-                linestyle=DASHES[place // len(look.series) % len(DASHES)],
+                linestyle=DASHES[place // len(SERIES) % len(DASHES)],
                 label=label,
             )
         for value, label, colour in levels[n] if n < len(levels) else ():
-            axis.axhline(value, color=look.series[colour % len(look.series)], linestyle=":", linewidth=1.4, label=label)
+            axis.axhline(value, color=SERIES[colour % len(SERIES)], linestyle=":", linewidth=1.4, label=label)
         if categorical:
             axis.set_xticks(range(len(ticks)), [f"{value:g}" for value in ticks])
         if percent:
@@ -118,7 +120,6 @@ def lines(
 
 
 def paths(
-    look: Look,
     panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[float], Sequence[float | None]]]]],
     xlabel: str,
     ylabel: str,
@@ -137,15 +138,13 @@ def paths(
             if known:
                 axis.plot(
                     *zip(*known, strict=True),
-                    color=look.series[place % len(look.series)],
+                    color=SERIES[place % len(SERIES)],
                     marker=MARKERS[place % len(MARKERS)],
                     markersize=4.5,
                     label=label,
                 )
         if points and n in points_in:
-            axis.plot(
-                *zip(*points, strict=True), linestyle="", marker="*", markersize=11, color=look.ink, label="published"
-            )
+            axis.plot(*zip(*points, strict=True), linestyle="", marker="*", markersize=11, color=INK, label="published")
         axis.set_title(title)
         axis.set_xlabel(xlabel)
         axis.margins(0.06)
@@ -155,7 +154,6 @@ def paths(
 
 
 def dots(
-    look: Look,
     names: Sequence[str],
     columns: Sequence[tuple[str, Sequence[Sequence[float | None]]]],
     series: Sequence[str],
@@ -172,7 +170,7 @@ def dots(
                 linestyle="",
                 marker="|" if place == len(series) - 1 else MARKERS[place],
                 markersize=9 if place == len(series) - 1 else 5,
-                color=look.ink if place == len(series) - 1 else look.series[place],
+                color=INK if place == len(series) - 1 else SERIES[place],
                 label=label,
             )
         axis.set_yticks(range(len(names)), names)
@@ -184,7 +182,6 @@ def dots(
 
 
 def bars(
-    look: Look,
     panels: Sequence[tuple[str, Sequence[str], Sequence[float], Sequence[int]]],
     columns: int = 2,
     height: float = 2.4,
@@ -195,7 +192,7 @@ def bars(
     drawing = Figure(figsize=(4.6 * columns, height * rows), layout="constrained")
     axes = drawing.subplots(rows, columns, squeeze=False).ravel()
     for axis, (title, names, values, marked) in zip(axes, panels, strict=False):
-        colours = [look.series[1] if place in marked else look.series[0] for place in range(len(values))]
+        colours = [SERIES[1] if place in marked else SERIES[0] for place in range(len(values))]
         axis.bar(range(len(values)), values, color=colours, width=0.8 if len(values) < 40 else 1.0)
         if len(names) <= 24:
             axis.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
@@ -209,17 +206,17 @@ def bars(
 
 
 def scatter(
-    look: Look, panels: Sequence[tuple[str, Sequence[float], Sequence[float]]], edges: Sequence[int], ylabel: str
+    panels: Sequence[tuple[str, Sequence[float], Sequence[float]]], edges: Sequence[int], ylabel: str
 ) -> Figure:
     """Latents by number against a value, with the edges of the levels."""
     drawing = Figure(figsize=(4.6 * len(panels), 3.1), layout="constrained")
     axes = drawing.subplots(1, len(panels), squeeze=False, sharey=True).ravel()
     for place, (axis, (title, x, y)) in enumerate(zip(axes, panels, strict=True)):
-        axis.plot(x, y, linestyle="", marker="o", markersize=3, color=look.series[place])
+        axis.plot(x, y, linestyle="", marker="o", markersize=3, color=SERIES[place])
         axis.set_yscale("log")
         axis.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1.0))
         for edge in edges[:-1]:
-            axis.axvline(edge - 0.5, color=look.ink, linewidth=0.9, linestyle=":")
+            axis.axvline(edge - 0.5, color=INK, linewidth=0.9, linestyle=":")
         axis.set_title(title)
         axis.set_xlabel("latent")
     axes[0].set_ylabel(ylabel)

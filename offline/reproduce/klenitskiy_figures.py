@@ -36,7 +36,7 @@ def _genre_figure(own: list[dict[str, Any]]) -> Drawing:
         "genres",
         "ROC-AUC of the best direction per genre, held out; latents of the SAE with k = "
         f"{own[0]['layers'][0]['saes'][-1]['k']}.",
-        lambda look: dots(look, names, columns, series, "ROC-AUC, held out"),
+        lambda: dots(names, columns, series, "ROC-AUC, held out"),
     )
 
 
@@ -55,9 +55,7 @@ def _steering_figure(part: dict[str, Any]) -> Drawing:
     return Drawing(
         f"steering-{slug}",
         f"Promoting {part['concept']}: what it does to NDCG, coverage and diversity at the share reached.{told}",
-        lambda look: paths(
-            look, panels, f"share of {part['concept']} in the top 10", "", points=published, points_in=(0,)
-        ),
+        lambda: paths(panels, f"share of {part['concept']} in the top 10", "", points=published, points_in=(0,)),
     )
 
 
@@ -74,5 +72,5 @@ def _hierarchy_figure(setting: dict[str, Any]) -> Drawing:
     return Drawing(
         "hierarchy",
         "Share of the artists that activate each latent, in the order of the latents; dotted lines divide the levels.",
-        lambda look: scatter(look, panels, edges, "share of the artists"),
+        lambda: scatter(panels, edges, "share of the artists"),
     )

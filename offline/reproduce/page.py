@@ -40,9 +40,8 @@ def drawings(document: dict[str, Any]) -> dict[str, Drawing]:
     return arviv_figures.drawings(document)
 
 
-def render(document: dict[str, Any]) -> str:
-    """The page; same document, same bytes."""
-    drawn = drawings(document)
+def render(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
+    """The page with the figures ``drawn`` from the same document; same document, same bytes."""
     if document["paper"] == "klenitskiy2025":
         parts = [
             klenitskiy_page.recommender(document),

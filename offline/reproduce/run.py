@@ -54,8 +54,9 @@ def reproduce(config: ReproduceConfig, ui: Progress | None = None, plan: Plan | 
 def write(document: dict[str, Any], out: Path) -> None:
     """evaluation.json, evaluation.html and figures/*.png, *.svg."""
     write_text(out / "evaluation.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
-    write_text(out / "evaluation.html", page.render(document))
+    drawn = page.drawings(document)
+    write_text(out / "evaluation.html", page.render(document, drawn))
     folder = out / "figures"
     folder.mkdir(exist_ok=True)
-    for drawing in page.drawings(document).values():
+    for drawing in drawn.values():
         drawing.save(folder)
