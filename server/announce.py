@@ -19,6 +19,10 @@ class PolicyNews:
         self._telemetry = telemetry
         self._log = log
 
+    def compiled(self, engine: Engine) -> None:
+        """See Listener."""
+        warn(engine, self._log)
+
     def loaded(self, engine: Engine, previous: str, trigger: Trigger, seconds: float) -> None:
         """See Listener."""
         policies = engine.policies or PolicySet()
@@ -27,7 +31,6 @@ class PolicyNews:
             "policies loaded", revision=policies.revision, previous=previous, policies=len(policies.policies),
             trigger=trigger, seconds=round(seconds, 3),
         )  # fmt: skip
-        warn(engine, self._log)
 
     def refused(self, error: PolicyError, trigger: Trigger) -> None:
         """See Listener."""

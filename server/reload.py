@@ -12,9 +12,11 @@ What cannot be compiled leaves the last good revision in force.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
@@ -39,7 +41,10 @@ GROUPED_MS, STEP_MS = 400, 100
 
 
 class Listener(Protocol):
-    """Who is told; called on the event loop."""
+    """Who is told; called on the event loop, but for ``compiled``."""
+
+    def compiled(self, engine: Engine) -> None:
+        """Policies about to come into force, with the engine that will hold them; on the worker thread."""
 
     def loaded(self, engine: Engine, previous: str, trigger: Trigger, seconds: float) -> None:
         """Another revision is in force."""
@@ -167,10 +172,12 @@ class Served:
                     f"policy folder {folder} has no policy file any more", expected="at least one",
                     hint="The last policies stay in force; a reload by hand takes them away: tiller policy reload.",
                 )  # fmt: skip
-            policies = compile_files(contents, str(folder), problems)
+            with _giving_way():
+                policies = compile_files(contents, str(folder), problems)
         except PolicyError as error:
             return _Look(mark, error=error)
         self._warm(policies)
+        self._listener.compiled(replace(self._engine, policies=policies))
         return _Look(mark, policies)
 
     def _same_or(self, look: _Look, trigger: Trigger) -> _Look:
@@ -185,6 +192,20 @@ class Served:
         for concept in sorted(concepts):
             if concept.startswith(f"{LATENT_FAMILY}:") and catalogue.is_offered(concept):
                 catalogue.find(concept)
+
+
+@contextmanager
+def _giving_way() -> Iterator[None]:
+    """Hand the interpreter over ten times as often as usual: YAML is read in Python, and calls are answered meanwhile.
+
+    Measured at 1,000 policies: a call waited up to 87 ms with the usual 5 ms, see docs/decisions/013.
+    """
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(usual / 10)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def _rested(folder: Path) -> tuple[dict[str, bytes], list[Problem]]:

@@ -65,6 +65,9 @@ class Heard:
         self.events: list[str] = []
         self.stale: list[bool] = []
 
+    def compiled(self, engine: Engine) -> None:  # noqa: ARG002
+        assert threading.current_thread().name.startswith("policies")
+
     def loaded(self, engine: Engine, previous: str, trigger: Trigger, seconds: float) -> None:  # noqa: ARG002
         self.events.append(f"loaded {previous}->{engine.policy_revision} by {trigger}")
 
