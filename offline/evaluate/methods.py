@@ -48,7 +48,7 @@ METHODS: dict[str, str] = {
     "item_latent": "item channel, one latent",
     "item_random_latent": "item channel, a random latent (control)",
     "item_dimension": "item channel, raw dimension (control)",
-    "query": "query channel, read-out direction, as served",
+    "query": "query channel, as served",
     "query_latent": "query channel, one latent",
     "query_zero": "query channel, latent set to zero",
     "query_probe": "query channel, linear probe on items (control)",
