@@ -14,6 +14,7 @@ from scipy.special import expit
 from bundle import BundleContents, Concept, LatentWeight, Quality, SparseCodes
 from offline.align.entry import Entry, FloatArray, IntArray, Readings, Refused, Values
 from offline.label import Candidate, Features, LabelConfig, measure_purity
+from offline.label.decoded import Decoded
 from offline.label.effects import direction_effects
 from offline.label.fitting import Fitted, Measured, fit_whole, measure, refused_unseen, refused_weak
 
@@ -39,8 +40,7 @@ def fit_members(
     labels = np.zeros(len(contents.item_codes), np.bool_)
     labels[known[candidate.members]] = True
     weight = (fitted.on_codes.weight / features.scale).astype(np.float32)
-    norm = float(np.linalg.norm(weight))
-    direction = (weight / norm if norm > 0 else weight).astype(np.float32)
+    direction, effect = _direction(candidate, weight, known, contents, config)
     on_codes = fitted.readout.kind != "probe"
     return Entry(
         concept=_concept(candidate, measured, fitted, codes, config),
@@ -54,11 +54,7 @@ def fit_members(
         bias=fitted.readout.bias if on_codes else 0.0,
         scale=fitted.scale if on_codes else 1.0,
         direction=direction,
-        effect=float(
-            direction_effects(
-                direction[None], labels[None], np.asarray(contents.item_vectors), contents.sae, contents.metric
-            )[0]
-        ),
+        effect=effect,
     )
 
 
@@ -108,6 +104,25 @@ def rows_of(codes: SparseCodes, rows: IntArray) -> SparseCodes:
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     places = np.repeat(codes.indptr[rows] - indptr[:-1], counts) + np.arange(indptr[-1])
     return SparseCodes(indptr, codes.indices[places], codes.values[places], codes.latents)
+
+
+def _direction(
+    candidate: Candidate, weight: FloatArray, known: IntArray, contents: BundleContents, config: LabelConfig
+) -> tuple[FloatArray, float]:
+    """Direction [L] on the query channel and its effect, as labelling finds them (offline.label.decoded).
+
+    Under a scorer network an effect is measured on the network, which is not asked here: 0, so that the query channel
+    is refused for the concept rather than guessed.
+    """
+    vectors = np.asarray(contents.item_vectors[known])
+    if contents.scorer == "network":
+        norm = float(np.linalg.norm(weight))
+        return (weight / norm if norm > 0 else weight).astype(np.float32), 0.0
+    codes = rows_of(contents.item_codes, known)
+    decoded = Decoded.of(codes, contents.sae, config, scale=contents.sae.scale(vectors))
+    direction = decoded.direction(candidate.members, contents.sae.user.w_dec, contents.metric).astype(np.float32)
+    members = candidate.members[None]
+    return direction, float(direction_effects(direction[None], members, vectors, contents.sae, contents.metric)[0])
 
 
 def _probability(fitted: Fitted, features: Features, contents: BundleContents) -> Values:

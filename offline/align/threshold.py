@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from bundle import BundleContents, Concept
-from offline.align.entry import BoolArray, IntArray, Readings, labels_of
+from offline.align.entry import BoolArray, IntArray, Readings, Values, labels_of
 from offline.align.fit import LATENT_READOUT
 from offline.label import Features, LabelConfig, ReadoutKind, fit
+from offline.label.decoded import Decoded, step
 from offline.label.fitting import SMALLEST_SCALE
 from offline.label.halves import cross_fit, stratified_halves
 
@@ -42,9 +45,12 @@ class Graded:
 def read(concept: Concept, contents: BundleContents, config: LabelConfig) -> Readings:
     """Readings of a concept that a bundle holds, by the models that labelling fitted (same items, halves and seed)."""
     members = labels_of(concept, contents)
+    gains = np.asarray(contents.arrays.gains[concept.row], np.float64)
+    if concept.readout == "decoded":
+        values = _decoded(members, gains, contents, config)
+        return Readings(values, values, members)  # every item is scored by the others
     if concept.readout == LATENT_READOUT or concept.readout not in get_args(ReadoutKind):
-        values = np.asarray(contents.arrays.gains[concept.row], np.float64)
-        return Readings(values, values, members)
+        return Readings(gains, gains, members)
     kind: ReadoutKind = concept.readout  # type: ignore[assignment]
     features = Features.of(contents.item_codes, np.asarray(contents.item_vectors))
     everything = np.arange(len(members))
@@ -53,6 +59,25 @@ def read(concept: Concept, contents: BundleContents, config: LabelConfig) -> Rea
     probability = fit(kind, features, members, everything, config)(features)
     scale = max(float(np.quantile(probability[members], 0.9)), SMALLEST_SCALE)
     return Readings(np.clip(probability / scale, 0, 1), np.clip(held_out / scale, 0, 1), members)
+
+
+def _decoded(members: BoolArray, gains: Values, contents: BundleContents, config: LabelConfig) -> Values:
+    """Decoded read-outs [N]: the shipped ones, and for items that carry the label, whose gain is 1, made anew."""
+    kernel = Decoded.of(contents.item_codes, contents.sae, config, _popularity(contents))
+    made = step(kernel.scores(members[None])[0], members)
+    scale = max(float(np.quantile(made[members], 0.9)), SMALLEST_SCALE)
+    return np.where(members, np.clip(made / scale, 0, 1), gains)
+
+
+def _popularity(contents: BundleContents) -> npt.NDArray[np.float64] | None:
+    """Interactions of every item, where the item table tells: what labelling weighed the items by."""
+    if "popularity" not in contents.items.column_names:
+        return None
+    column = contents.items["popularity"]
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        return None
+    counts = np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
+    return counts if np.isfinite(counts).all() and (counts >= 0).all() else None
 
 
 def at_threshold(readings: Readings, threshold: float) -> Graded:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,22 @@ def test_a_concept_is_read_by_models_that_have_not_seen_the_item(kind: str) -> N
         assert 0 <= values.min() <= values.max() <= 1
         assert values[world.members[0]].mean() > values[~world.members[0]].mean() + 0.4
     assert not np.array_equal(readings.values, readings.held_out)
+
+
+def test_the_decoded_read_out_scores_members_as_if_they_were_not_labelled() -> None:
+    """Their gain is 1 whatever the codes say; the others' is what was shipped."""
+    world = make_world()
+    items = world.contents.items
+    for table in (items, items.append_column("popularity", [list(range(240))])):
+        contents = replace(world.contents, items=table)
+        concept = named(contents, "genre:horror").model_copy(update={"readout": "decoded"})
+        readings = read(concept, contents, LabelConfig())
+        labels = world.labels[0]
+        np.testing.assert_array_equal(readings.values[~labels], contents.arrays.gains[0][~labels])
+        assert (contents.arrays.gains[0][labels] == 1).all()
+        assert readings.values[labels].min() < 0.5
+        assert np.median(readings.values[labels]) > 0.8
+        assert readings.held_out is readings.values
 
 
 def test_put_marks_the_threshold_as_a_persons() -> None:
