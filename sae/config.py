@@ -112,7 +112,7 @@ class SaeConfig(_Frozen):
     pair_sampling: PairSampling = Field(
         default="uniform",
         description="source of a step's users and items: interactions (observed pairs), uniform, mixed (half of each), "
-        "or shown (uniform, but half of the items as often as they are in users' top lists)",
+        "or shown (uniform, but where a stage predicts, half of the items as often as they are in users' top lists)",
     )
     top_items: int = Field(
         default=50, ge=1, description="length of the lists that shown counts and prediction_plackett_luce looks at"
@@ -177,9 +177,9 @@ class SaeConfig(_Frozen):
             whitening=0.6,
             stage1=StageConfig(steps=2000, learning_rate=3e-3, k_users=k_first, k_items=k_first, l1=l1),
             stage2=StageConfig(
-                steps=1000,
+                steps=800,
                 learning_rate=1e-2,
-                item_encoder_rate=0.5,
+                item_encoder_rate=0.0,
                 k_users=k_users,
                 k_items=k_items,
                 reconstruction=0.5,

@@ -4,7 +4,8 @@ A step has ``batch_users`` users and ``batch_items`` items (all of them where th
 replacement. ``interactions``: from observed pairs, so active users and popular items come as often as they act, and
 pair j = (users[j], items[j]) is an observed one. ``mixed``: the first half from interactions, the rest uniform.
 ``shown``: users uniform; half of the items in proportion to how many users' current top lists hold them
-(sae.shown), the rest uniform from the others: a list-wise loss then looks where the lists are made.
+(sae.shown), the rest uniform from the others: a list-wise loss then looks where the lists are made. A stage without a
+prediction term draws uniformly: what latents mean should not hang on what is popular.
 """
 
 from __future__ import annotations
@@ -48,12 +49,14 @@ class Sampler:
         self.shown = shown
         self.seed = seed
 
-    def draw(self, stage: int, step: int) -> Draw:
-        """Rows of one step of one stage."""
+    def draw(self, stage: int, step: int, *, predicts: bool = True) -> Draw:
+        """Rows of one step of one stage; ``predicts``: it has a prediction term."""
         rng = np.random.default_rng([self.seed, stage, step])
         if self.pairs is None or self.observed == 0:
             users = self._uniform(rng, 0, self.sizes[0])
-            return Draw(users, self._uniform(rng, 1, self.sizes[1]) if self.shown is None else self._shown(rng))
+            return Draw(
+                users, self._shown(rng) if predicts and self.shown is not None else self._uniform(rng, 1, self.sizes[1])
+            )
         taken = [round(self.observed * size) for size in self.sizes]
         rows = rng.integers(0, len(self.pairs[0]), max(taken))
         parts = [

@@ -191,7 +191,7 @@ class _Run:
         state.seconds = seconds()
 
     def _step(self, stage: StageConfig, optimiser: torch.optim.Adam, step: int) -> Facts:
-        draw = self.sampler.draw(self.state.stage, step)
+        draw = self.sampler.draw(self.state.stage, step, predicts=stage.predicts)
         users, items = (torch.as_tensor(rows, device=self.place) for rows in draw)
         dead = step - self.last_active >= self.config.dead_after
         loss, facts = step_loss(
@@ -248,11 +248,12 @@ class _Run:
         slow: list[nn.Parameter] = []
         normal: list[nn.Parameter] = []
         for name, parameter in self.sae.named_parameters():
+            of_item_encoder = not self.sae.shared and name in ("item.w_enc", "item.b_enc", "item.input_bias")
             frozen = stage.freeze_encoder_bias and name.endswith(("b_enc", "input_bias"))
+            frozen = frozen or (of_item_encoder and stage.item_encoder_rate == 0)
             parameter.requires_grad_(not frozen)
             if frozen:
                 continue
-            of_item_encoder = not self.sae.shared and name in ("item.w_enc", "item.b_enc", "item.input_bias")
             (slow if of_item_encoder else normal).append(parameter)
         groups = [{"params": normal, "rate": 1.0}, {"params": slow, "rate": stage.item_encoder_rate}]
         return torch.optim.Adam([group for group in groups if group["params"]], lr=stage.learning_rate)

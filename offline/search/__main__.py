@@ -53,9 +53,10 @@ def _command(  # noqa: PLR0917  options of a command, always given by name
     from offline.search import study as studies
     from offline.search.bench import Bench
     from offline.search.figure import draw_frontier, table
+    from offline.search.space import VERSION
 
     torch.set_num_threads(threads)
-    study = studies.open_study(out, f"{dataset}, steps {steps:g}, seed {seed}", seed=seed)
+    study = studies.open_study(out, f"{dataset}, steps {steps:g}, seed {seed}, space {VERSION}", seed=seed)
     bench = Bench.build(load_dataset(dataset, data), seed=seed, device=device)
     studies.search(study, bench, trials=trials, steps=steps, seed=seed, device=device, tell=print)
     front = studies.frontier(study)

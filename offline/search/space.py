@@ -12,6 +12,9 @@ from sae.config import SaeConfig
 
 Point = dict[str, Any]
 
+VERSION = 2
+"""Of the space and of what its values mean: trials of another version are another study."""
+
 
 class Trial(Protocol):
     """The part of ``optuna.Trial`` that draws a point."""
@@ -35,6 +38,7 @@ def draw(trial: Trial) -> Point:
         "sampling": trial.suggest_categorical("sampling", ("uniform", "shown")),
         "temperature": trial.suggest_float("temperature", 0.12, 0.6, log=True),
         "rate": trial.suggest_float("rate", 3e-3, 2e-2, log=True),
+        "item_encoder": trial.suggest_categorical("item_encoder", (0.0, 0.5)),
         "reconstruction": trial.suggest_float("reconstruction", 0.1, 1.0, log=True),
     }
 
@@ -51,6 +55,7 @@ DEFAULT: Point = {
     "sampling": "shown",
     "temperature": 0.25,
     "rate": 1e-2,
+    "item_encoder": 0.0,
     "reconstruction": 0.5,
 }
 BEFORE: Point = {
@@ -61,6 +66,7 @@ BEFORE: Point = {
     "sampling": "uniform",
     "temperature": 0.35,
     "rate": 5e-3,
+    "item_encoder": 0.5,
 }
 
 
@@ -84,6 +90,7 @@ def configuration(point: Mapping[str, Any], base: SaeConfig, dim: int, *, steps:
         k_users=min(document["stage2"]["k_users"], latents // 2),
         k_items=items,
         learning_rate=point["rate"],
+        item_encoder_rate=point["item_encoder"],
         reconstruction=point["reconstruction"],
         steps=max(1, round(document["stage2"]["steps"] * steps)),
     )

@@ -57,3 +57,11 @@ def test_uniform_covers_everything_evenly():
         count[sampler().draw(1, step).items] += 1
     # 400 steps x 6 of 20: 120 each, standard deviation sqrt(400 x .3 x .7) = 9.2.
     assert np.abs(count - 120).max() < 46
+
+
+def test_a_stage_that_predicts_nothing_draws_uniformly():
+    shown = np.zeros(20)
+    shown[3] = 1.0
+    weighted, plain = Sampler(10, 20, 4, 6, pairs=None, kind="shown", seed=5, shown=shown), sampler()
+    assert 3 in weighted.draw(2, 0).items
+    assert np.array_equal(weighted.draw(1, 0, predicts=False).items, plain.draw(1, 0).items)
