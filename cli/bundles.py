@@ -72,6 +72,8 @@ def _print(bundle: Bundle) -> None:
     facts.add_row("recommender", f"{manifest.recommender}, {_score(manifest)}")
     facts.add_row("items", f"{dims.items:,} x {dims.embedding} numbers")
     facts.add_row("users", f"{dims.users:,}" if dims.users else "none stored; requests send the embedding")
+    if manifest.history_length:
+        facts.add_row("histories", f"the user tower reads the newest {manifest.history_length} items")
     facts.add_row("SAE", f"{dims.latents} latents; items {_activation(manifest, 'item')}, users "
                          f"{_activation(manifest, 'user')}")  # fmt: skip
     facts.add_row("concepts", _families(bundle))
@@ -88,6 +90,9 @@ def _print(bundle: Bundle) -> None:
 
 
 def _score(manifest: Manifest) -> str:
+    if manifest.scorer == "network":
+        rescored = manifest.index.rescored if manifest.index is not None else 0
+        return "score = network, " + (f"over {rescored:,} candidates" if rescored else "over every item")
     if manifest.metric == "cosine":
         return "score = cosine"
     return "score = inner product" + (" + item bias" if manifest.item_bias else "")

@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 
 from tests.cli.conftest import Tiller
+from tests.network import LENGTH, with_network, with_tower
+from tests.world import World, write_world
 
 
 def test_show(tiller: Tiller, planted: Path) -> None:
@@ -17,6 +19,17 @@ def test_show(tiller: Tiller, planted: Path) -> None:
     assert rows["SAE"] == "24 latents; items top 4, users top 4"
     assert rows["concepts"] == "6 offered (genre 6); 1 looked for and not found"
     assert "concept_gains.npy" in ran.out
+
+
+def test_show_says_what_scores_and_what_reads_histories(tiller: Tiller, world: World, tmp_path: Path) -> None:
+    bundle = write_world(with_tower(with_network(world, tmp_path), tmp_path), tmp_path / "b")
+    ran = tiller("bundle", "show", bundle.path)
+    assert (ran.code, ran.err) == (0, "")
+    assert "embeddings, score = network, over every item" in ran.out
+    assert f"the user tower reads the newest {LENGTH} items" in ran.out
+    assert tiller("bundle", "verify", bundle.path).code == 0
+    (bundle.path / "scorer.onnx").write_bytes(b"changed")
+    assert f"{bundle.path / 'scorer.onnx'}: size: found 7" in tiller("bundle", "verify", bundle.path).err
 
 
 def test_show_json_is_the_manifest(tiller: Tiller, planted: Path) -> None:
