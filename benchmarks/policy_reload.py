@@ -5,8 +5,8 @@
 A real server process watches a folder that is mounted as Kubernetes mounts a ConfigMap: `..data` is a link that is
 swapped twice a second, between revisions that filter different concepts, every third time to a file that must be
 refused. Two client processes ask without pause. An answer names its revision, and every item of it is held against the
-bundle's own labels for exactly the concepts that this revision filters. Prints the counts; exit code 1 if one item is
-forbidden.
+bundle's own labels for exactly the concepts that this revision filters; what only another revision forbids is counted
+beside it, and shows that there was something to forbid. Prints the counts; exit code 1 if one item is forbidden.
 """
 
 from __future__ import annotations
@@ -151,6 +151,7 @@ def _run(asked: argparse.Namespace, folder: Path, world: _World) -> dict[str, An
     return {
         "returned": sum(part["returned"] for part in parts),
         "forbidden": sum(part["forbidden"] for part in parts),
+        "forbidden_under_another_revision": sum(part["elsewhere"] for part in parts),
         "answers": answers,
         "revisions_seen": len(set().union(*(part["revisions"] for part in parts))),
         "changes_of_revision": sum(part["changes"] for part in parts),
@@ -166,7 +167,8 @@ def ask(
     target: str, users: list[str], k: int, wanted: int, forbidden: dict[str, frozenset[str]]
 ) -> dict[str, Any]:  # fmt: skip
     """One client: ask until so many items came back, and hold each against the revision that its answer names."""
-    counts: dict[str, Any] = {"returned": 0, "forbidden": 0, "answers": 0, "changes": 0}
+    counts: dict[str, Any] = {"returned": 0, "forbidden": 0, "elsewhere": 0, "answers": 0, "changes": 0}
+    every = frozenset().union(*forbidden.values())
     seen: set[str] = set()
     seconds: list[float] = []
     last = ""
@@ -175,11 +177,16 @@ def ask(
         while counts["returned"] < wanted:
             for user in users:
                 began = time.perf_counter()
-                answer = stub.Recommend(RecommendRequest(user_id=user, k=k), timeout=30)
+                try:
+                    answer = stub.Recommend(RecommendRequest(user_id=user, k=k), timeout=30)
+                except grpc.RpcError as error:  # cannot travel between processes
+                    raise RuntimeError(f"{error.code()}: {error.details()}") from None
                 seconds.append(time.perf_counter() - began)
                 left_out = forbidden[answer.policy_revision]
                 counts["returned"] += len(answer.items)
-                counts["forbidden"] += sum(item.item_id in left_out for item in answer.items)
+                ids = {item.item_id for item in answer.items}
+                counts["forbidden"] += len(ids & left_out)
+                counts["elsewhere"] += len(ids & every - left_out)
                 counts["answers"] += 1
                 counts["changes"] += answer.policy_revision != last
                 last = answer.policy_revision
