@@ -122,10 +122,10 @@ def _table(report: AlignReport) -> None:
     """Concepts that a person had a hand in or that changed most, the worst first."""
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2), pad_edge=False)
+    table = Table(box=None, padding=(0, 1), pad_edge=False)
     for name in ("concept", "outcome"):
         table.add_column(name, no_wrap=True)
-    for name in ("AUC", "threshold", "same members", "strongest latent"):
+    for name in ("items", "AUC", "threshold", "same members", "strongest latent"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("carried")
 
@@ -136,9 +136,11 @@ def _table(report: AlignReport) -> None:
     for fate in ranked[:SHOWN]:
         latent = "-" if fate.latent is None else f"{fate.latent} -> {'-' if fate.to is None else fate.to}"
         table.add_row(
-            fate.id, fate.outcome, _moved(fate.auc_old, fate.auc_new), _moved(fate.threshold_old, fate.threshold_new),
+            fate.id, fate.outcome, f"{fate.items_old:,} -> {'-' if fate.items_new is None else f'{fate.items_new:,}'}",
+            _moved(fate.auc_old, fate.auc_new), _moved(fate.threshold_old, fate.threshold_new),
             "-" if fate.agreement is None else f"{fate.agreement:.0%}",
-            latent if fate.match is None else f"{latent} ({fate.match:.2f})", ", ".join(fate.carried),
+            latent if fate.match is None else f"{latent} ({fate.match:.2f})",
+            ", ".join(fate.carried).replace("display_name", "name"),
         )  # fmt: skip
     make_console().print(table)
     if len(ranked) > SHOWN:

@@ -193,6 +193,7 @@ def _fate(
         _lost(old, pair),
         outcome=outcome,
         carried=carried,
+        items_new=new.items,
         auc_new=new.quality.auc if new.quality else None,
         threshold_new=new.threshold,
         agreement=int((was & now).sum()) / either if either else 1.0,
@@ -205,6 +206,7 @@ def _lost(old: Concept, pair: _Pair) -> ConceptFate:
     return ConceptFate(
         id=old.id,
         outcome="lost",
+        items_old=old.items,
         auc_old=old.quality.auc if old.quality else None,
         threshold_old=old.threshold,
         latent=latent,

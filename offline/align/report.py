@@ -19,15 +19,18 @@ LEVELS = (0.5, 0.7, 0.9)
 class ConceptFate:
     """One concept that the old bundle offers; figures of the new bundle are None where it is lost early.
 
-    ``auc_*``: on items the read-out was not fitted on. ``threshold_*``: a member by read-out. ``agreement``: of the
-    common items that are members by read-out in either bundle, the share that is in both. ``latent``: the one that
-    speaks most for it, ``to`` its match, ``match`` their held-out correlation.
+    ``items_*``: that carry the label, which is what a filter goes by unless it says otherwise. ``auc_*``: on items the
+    read-out was not fitted on. ``threshold_*``: a member by read-out. ``agreement``: of the common items that are
+    members by read-out in either bundle, the share that is in both. ``latent``: the one that speaks most for it,
+    ``to`` its match, ``match`` their held-out correlation.
     """
 
     id: str
     outcome: Outcome
     reason: str = ""
     carried: tuple[ByHand, ...] = ()
+    items_old: int = 0
+    items_new: int | None = None
     auc_old: float | None = None
     auc_new: float | None = None
     threshold_old: float | None = None

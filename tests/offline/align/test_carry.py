@@ -105,6 +105,9 @@ def test_a_concept_that_the_new_metadata_lacks_is_fitted_to_its_members() -> Non
     western = named(made, "genre:western")
     assert fate(found, "genre:western").outcome == "refitted"
     assert western.by_hand == ("members",)
+    assert (fate(found, "genre:western").items_old, fate(found, "genre:western").items_new) == (
+        labels_of(named(NIGHT.old, "genre:western"), NIGHT.old).sum(), western.items
+    )  # fmt: skip
     assert western.quality is not None
     assert western.quality.auc > 0.9
     labels = labels_of(western, made)
