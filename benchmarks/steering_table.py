@@ -1,6 +1,6 @@
 """The steering frontier: every way to steer, every concept of a family, by recommender and seed; docs/results.md.
 
-    python benchmarks/steering_table.py --dataset ml-1m --data ml-1m.zip --recommender mf --seeds 0 1 2
+    python -m benchmarks.steering_table --dataset ml-1m --data ml-1m.zip --recommender mf --seeds 0 1 2
 
 A unit is a recommender and a seed (of the SAE, of the halves of the items and of the sampled users): the recommender
 comes from ``--recommenders`` where it lies there (benchmarks/recommenders.py) and is trained otherwise, the SAE is

@@ -28,7 +28,7 @@ from offline.evaluate.report import write_html
 from offline.evaluate.subject import Subject
 from offline.export_torch import export_scorer, export_user_tower
 from offline.heldout import held_out_scores
-from offline.label import LabelResult, label_concepts
+from offline.label import KINDS, LabelResult, label_concepts
 from offline.progress import Progress
 from offline.recommenders.base import TrainedRecommender
 from offline.recommenders.custom import custom_recommender
@@ -318,6 +318,7 @@ def measure(
             contents.item_codes,
             embeddings.items,
             config.label_config,
+            tuple(kind for kind in KINDS if f"item_{kind}" in config.evaluate_config.methods),
             sae=trained.weights,
             popularity=popularity(split, len(embeddings.items)),
         ),
