@@ -17,7 +17,6 @@ from typing import Any
 import faiss
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import qr
 
 from bundle import BundleContents, IndexEntry, Proxy, RecallRow
 from bundle.errors import DataError
@@ -57,8 +56,7 @@ def make_proxy(items: Array, users: Array, score: Scorer, *, seed: int = 0) -> P
         raise DataError("users to fit the proxies on", found=len(users), expected=f"at least {2 * count}")
     pool = np.sort(np.random.default_rng(seed).permutation(len(items))[: max(count, POOL)])
     seen = score(users, items[pool]).astype(np.float64)
-    order = qr(seen - seen.mean(0), mode="r", pivoting=True)[1]
-    anchors = pool[order[:count]].astype(np.int64)
+    anchors = pool[_pivots(seen - seen.mean(0), count)].astype(np.int64)
 
     told = np.column_stack([score(users, items[anchors]), np.ones(len(users))]).astype(np.float64)
     damping = np.sqrt(RIDGE * (told[:, :-1] ** 2).mean() * len(users))
@@ -73,6 +71,19 @@ def make_proxy(items: Array, users: Array, score: Scorer, *, seed: int = 0) -> P
         projection=np.ascontiguousarray(np.linalg.solve(r, strongest), np.float32),
         vectors=np.ascontiguousarray(fit.T @ strongest, np.float32),
     )
+
+
+def _pivots(columns: Array, count: int) -> npt.NDArray[np.int64]:
+    """The first ``count`` pivots of a QR: each next column is the longest once the earlier ones are projected out."""
+    left = columns.copy()
+    chosen = np.empty(count, np.int64)
+    for place in range(count):
+        length = np.einsum("sn,sn->n", left, left)
+        length[chosen[:place]] = -1
+        chosen[place] = pivot = int(length.argmax())
+        unit = left[:, pivot] / max(float(np.sqrt(length[pivot])), 1e-30)
+        left -= np.outer(unit, unit @ left)
+    return chosen
 
 
 def proxy_index(contents: BundleContents, *, seed: int = 0) -> tuple[Proxy, IndexEntry] | None:

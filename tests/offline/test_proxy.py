@@ -60,6 +60,13 @@ def test_proxies_of_an_inner_product_are_exact() -> None:
     np.testing.assert_allclose(said, new @ items.T, atol=0.02 * np.abs(items).max())
 
 
+def test_pivots_are_those_of_a_pivoted_qr() -> None:
+    """Worked by hand: the longest is (0, 3); of what it leaves, (2, 2) keeps 2 and (0, 1) nothing; (1, 0) keeps 1."""
+    columns = np.array([[0.0, 0.0, 2.0, 1.0], [3.0, 1.0, 2.0, 0.0]])
+    assert proxy._pivots(columns, 2).tolist() == [0, 2]
+    assert sorted(proxy._pivots(np.ones((3, 4)), 4).tolist()) == [0, 1, 2, 3]
+
+
 def test_anchors_are_items_each_once_and_the_same_every_time(contents: BundleContents, small: None) -> None:
     assert contents.user_vectors is not None
     assert contents.scorer_onnx is not None
