@@ -105,6 +105,13 @@ class PipelineConfig(BaseModel):
                 expected="--users TABLE.parquet, or --user-vectors X.npy with --user-ids IDS",
                 hint="The SAE reads both towers: a rule on the query channel edits a user.",
             )
+        elif self.recommender != "mf" or self.recommender_options:
+            raise TrainingError(
+                "recommender",
+                found="asked for beside own tables",
+                expected="--dataset: own embeddings are taken as they are",
+                hint="Leave it out; networks of your own go in with --scorer and --user-tower.",
+            )
         check_sae_keys(self.sae)
         _ = self.recommender_config, self.evaluate_config, self.calibrate_config
         return self

@@ -130,6 +130,8 @@ def load(
 def hold_out(interactions: Interactions | None, protocol: Protocol = "temporal", *, seed: int = 0) -> Split | None:
     """None where nobody has enough interactions to hold one out, or there are none."""
     if interactions is None or not len(interactions):
+        if protocol != "temporal":
+            raise TrainingError(f"protocol {protocol}", found="no interactions", expected="--interactions to hold out")
         return None
     split = split_by(interactions, protocol, seed=seed)
     return split if len(split.test) else None

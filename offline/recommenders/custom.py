@@ -61,6 +61,8 @@ def custom_recommender(
             expected="metric dot and no bias: the network's logits are the scores",
             hint="Leave --metric out and rename the bias column, or give it another place in the item vectors.",
         )
+    if user_tower is None and history_length is not None:
+        raise DataError("--history-length", found="no user tower", expected="--user-tower, which reads the history")
     made_scorer = _scorer_of(scorer, embeddings.items.shape[1]) if isinstance(scorer, Path) else scorer
     if made_scorer is not None:
         _check_scores(made_scorer, embeddings)

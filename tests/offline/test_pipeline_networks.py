@@ -165,6 +165,19 @@ def test_a_scorer_beside_a_bias_is_refused(tables: dict[str, Path], network: Ncf
         run(own(biased, tmp_path / "out"), scorer=network)
 
 
+def test_a_recommender_beside_own_tables_is_refused(tables: dict[str, Path], tmp_path: Path) -> None:
+    for given in ({"recommender": "ncf"}, {"recommender_options": {"dim": 8}}):
+        with pytest.raises(TrainingError, match=r"^recommender: found asked for beside own tables, expected --dataset"):
+            own(tables, tmp_path / "out", **given)
+
+
+def test_a_protocol_without_interactions_is_refused(tables: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(TrainingError) as refused:
+        run(own(tables, tmp_path / "out", protocol="paper"))
+    assert str(refused.value) == "protocol paper: found no interactions, expected --interactions to hold out."
+    assert not (tmp_path / "out.run").exists()
+
+
 def test_keys_of_another_recommender_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError) as refused:
         config(tmp_path / "out", "sasrec", recommender_options={"max_lenght": 20})

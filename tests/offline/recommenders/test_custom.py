@@ -231,6 +231,14 @@ def test_a_tower_needs_its_length_and_the_embedding_s_size(tmp_path: Path):
         custom_recommender(tables(), user_tower=tmp_path / "tower.onnx", history_length=7)
 
 
+def test_a_length_without_a_tower_is_refused():
+    with pytest.raises(DataError) as caught:
+        custom_recommender(tables(), history_length=5)
+    assert str(caught.value) == (
+        "--history-length: found no user tower, expected --user-tower, which reads the history."
+    )
+
+
 class Branching(nn.Module):
     def forward(self, users, items):
         return users @ items.T if len(users) > 1 else users @ items.T * 2
