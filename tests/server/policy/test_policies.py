@@ -50,25 +50,34 @@ def test_a_set_is_frozen() -> None:
 
 
 KEYS, VALUES = ["surface", "segment", "country"], ["a", "b", "c"]
+CONDITIONS = st.dictionaries(st.sampled_from(KEYS), st.sets(st.sampled_from(VALUES), min_size=1), max_size=3)
 
 
 @given(
-    conditions=st.lists(
-        st.tuples(
-            st.booleans(),
-            st.dictionaries(st.sampled_from(KEYS), st.sets(st.sampled_from(VALUES), min_size=1), max_size=3),
-        ),
-        max_size=8,
-    ),
+    conditions=st.lists(st.tuples(st.booleans(), st.booleans(), CONDITIONS, CONDITIONS), max_size=8),
     attributes=st.dictionaries(st.sampled_from([*KEYS, "other"]), st.sampled_from([*VALUES, "d"])),
+    only=st.booleans(),
 )
 def test_the_index_finds_what_looking_at_every_policy_finds(
-    conditions: list[tuple[bool, dict[str, set[str]]]], attributes: dict[str, str]
+    conditions: list[tuple[bool, bool, dict[str, set[str]], dict[str, set[str]]]],
+    attributes: dict[str, str],
+    only: bool,
 ) -> None:
-    policies = tuple(policy(f"p{i}", enabled=on, **when) for i, (on, when) in enumerate(conditions))
+    policies = tuple(
+        dataclasses.replace(
+            policy(f"p{i}", enabled=on, **when),
+            mandatory=mandatory,
+            unless=tuple((key, frozenset(values)) for key, values in unless.items()),
+        )
+        for i, (on, mandatory, when, unless) in enumerate(conditions)
+    )
     expected = [
         f"p{i}"
-        for i, (on, when) in enumerate(conditions)
-        if on and all(key in attributes and attributes[key] in values for key, values in when.items())
+        for i, (on, mandatory, when, unless) in enumerate(conditions)
+        if on
+        and (mandatory or not only)
+        and all(key in attributes and attributes[key] in values for key, values in when.items())
+        and not any(key in attributes and attributes[key] in values for key, values in unless.items())
     ]
-    assert names(PolicySet(policies), **attributes) == expected
+    chosen = PolicySet(policies).chosen(attributes, mandatory_only=only)
+    assert [one.name for one in chosen] == expected
