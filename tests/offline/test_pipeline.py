@@ -246,7 +246,9 @@ def test_the_evaluation_is_written_beside_the_bundle(tables: dict[str, Path], tm
     assert document["recommender"] == manifest.provenance["ranking"]
     assert document["steering"]["concepts"] == 3
     assert [row["stage"] for row in document["history"]].count("stage2") == 6
-    assert {"item_logistic"} <= {row["method"] for row in document["steering"]["rows"]}
+    assert {"item_decoded"} <= {row["method"] for row in document["steering"]["rows"]}
+    steered = [c.steered for c in load_bundle(tmp_path / "demo").contents.concepts.concepts if c.steered is not None]
+    assert [(found.users, found.channel in {"item", "query"}) for found in steered] == [(40, True)] * 3
     assert document["provenance"]["data"] == manifest.provenance["data"]
     assert "measuring fidelity and steering" in ui.stages
     assert manifest.provenance["seconds"]["evaluation"] > 0
