@@ -28,7 +28,10 @@ def recommend(
         list[str] | None, typer.Option(metavar="CONCEPT[=STRENGTH]", help="Raise a concept, 0 to 1 (unset: 0.5).")
     ] = None,
     demote: Annotated[
-        list[str] | None, typer.Option(metavar="CONCEPT[=STRENGTH]", help="Lower a concept, 0 to 1 (unset: 0.5).")
+        list[str] | None,
+        typer.Option(
+            metavar="CONCEPT[=STRENGTH|=share:PART]", help="Lower a concept, 0 to 1 (unset: 0.5), or to a share."
+        ),
     ] = None,
     filter_: Annotated[
         list[str] | None,
@@ -43,6 +46,7 @@ def recommend(
     attribute: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="What policies are matched against: surface=kids.")
     ] = None,
+    base_order: Annotated[bool, typer.Option(help="Order the chosen items as the recommender alone would.")] = False,
     ignore_policies: Annotated[bool, typer.Option(help="Leave the server's policies out.")] = False,
     explain: Annotated[bool, typer.Option(help="Add base score, contributions and concepts of every item.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the server's whole answer as JSON.")] = False,
@@ -68,7 +72,7 @@ def recommend(
     with TillerClient(server) as client:
         answer = client.recommend(
             **asker.arguments, k=k, rules=rules, attributes=attributes, ignore_policies=ignore_policies, explain=True,
-            baseline=True,
+            baseline=True, order="base" if base_order else None,
         )  # fmt: skip
         if as_json:
             typer.echo(json.dumps(asdict(answer), ensure_ascii=False, indent=1))

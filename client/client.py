@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -80,13 +80,14 @@ class TillerClient:
         ignore_policies: bool = False,
         explain: bool = False,
         baseline: bool = False,
+        order: Literal["steered", "base"] | None = None,
         request_id: str = "",
         timeout: float | None = None,
     ) -> Recommendation:
         """One user's top ``k``, steered; exactly one of ``user_id``, ``embedding`` and ``history``.
 
         ``history``: item ids, the newest last, for a bundle with a user tower; its items may come back unless
-        ``exclude_history``.
+        ``exclude_history``. ``order``: by steered score (None), or the same items as the recommender alone would.
 
         Raises:
             ValueError: more than one of the three, or a number that the message cannot carry.
@@ -108,6 +109,7 @@ class TillerClient:
             ignore_policies=ignore_policies,
             explain=explain,
             include_baseline=baseline,
+            order=None if order is None else f"ORDER_{order.upper()}",
             request_id=request_id,
         )
         return to_recommendation(self._call(self._recommend.Recommend, request, timeout), baseline=baseline)

@@ -105,6 +105,27 @@ def signed_dose(rule: Rule, steerable: Steerable, asker: Asker, dial: Dial) -> f
     return units * dose.promote_unit(base.scores, scores, k)
 
 
+def capped(edits: list[Edit], asker: Asker, most: float) -> list[Edit]:
+    """The edits, their doses scaled down together where they sum to more than ``most`` of the user's gaps (law 10).
+
+    A dose is what a full member gains or loses, so no item's score moves further than that on the item channel.
+    """
+    total = sum(abs(edit.dose) for edit in edits)
+    if not total or total <= (limit := most * dose.gap(asker.base.scores)):
+        return edits
+    part = limit / total
+    note = f"scaled to {part:.0%}: the rules together ask for more than the server's cap of {most:g} gaps"
+    return [
+        replace(
+            edit,
+            dose=edit.dose * part,
+            displacement=None if edit.displacement is None else edit.displacement * np.float32(part),
+            note=f"{edit.note}; {note}" if edit.note else note,
+        )
+        for edit in edits
+    ]
+
+
 def _shield(rules: Sequence[Rule], catalogue: Catalogue) -> FloatArray | None:
     """What demotions leave of every promotion's gain, [N]: the product of ``1 - read-out``, whatever their strength.
 

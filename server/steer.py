@@ -21,7 +21,7 @@ from server.explain import explain
 from server.policy import PolicySet, resolve
 from server.retrieval import Retriever, open_retriever
 from server.settings import Limits
-from server.types import Action, Answer, Explanation, FloatArray, Plan, Query, Ranking, Rule
+from server.types import Action, Answer, Explanation, FloatArray, Order, Plan, Query, Ranking, Rule
 from server.validate import validate
 
 
@@ -76,9 +76,7 @@ class Engine:
         depth = max(query.k, dose.depth(query.k)) if soft or query.explain else query.k
         asker = edits.Asker(x, asked, allowed, asked.search(depth, allowed), query.k)
         clock.lap("search")
-        made = edits.make_edits([rule for rule in soft if rule.share is None], self.catalogue, self.encoder, asker)
-        moved = edits.displaced(asked, made)
-        made += targets.solve([rule for rule in soft if rule.share is not None], made, self.catalogue, asker, moved)
+        made, moved = self._edits(soft, asker)
         clock.lap("edit")
 
         def search(k: int, among: BitArray) -> Ranking:
@@ -86,6 +84,8 @@ class Engine:
 
         passing = self._steered(asker, moved, made)
         ranking = fallback.filled(passing, query.k, plan, excluded=excluded, catalogue=self.catalogue, search=search)
+        if query.order is Order.BASE and made:
+            ranking = _by_base(ranking, asked, len(passing.items))
         unsteered = asker.base
         if filtered and (query.baseline or query.explain):
             unsteered = asked.search(depth, None if excluded is None else ~excluded)
@@ -179,6 +179,14 @@ class Engine:
                 forbidden = members if forbidden is None else forbidden | members
         return None if forbidden is None else ~forbidden
 
+    def _edits(self, soft: list[Rule], asker: edits.Asker) -> tuple[list[edits.Edit], Asked]:
+        """The soft rules as edits, and the question moved by them: given strengths first, then shares, then the cap."""
+        made = edits.make_edits([rule for rule in soft if rule.share is None], self.catalogue, self.encoder, asker)
+        moved = edits.displaced(asker.asked, made)
+        made += targets.solve([rule for rule in soft if rule.share is not None], made, self.catalogue, asker, moved)
+        within = edits.capped(made, asker, self.limits.max_displacement)
+        return within, moved if within is made else edits.displaced(asker.asked, within)
+
     def _steered(self, asker: edits.Asker, moved: Asked, made: list[edits.Edit]) -> Ranking:
         """The answer's list; with no edit it is the head of the base list, bit for bit (law 1)."""
         if not made:
@@ -198,6 +206,13 @@ class _Clock:
         now = time.perf_counter()
         self.laps[stage] = self.laps.get(stage, 0.0) + now - self._last
         self._last = now
+
+
+def _by_base(ranking: Ranking, asked: Asked, passing: int) -> Ranking:
+    """The same items with their steered scores, in unsteered order; what a fallback filled in stays behind."""
+    base = asked.scores(ranking.items)
+    order = np.lexsort((ranking.items, -base, np.arange(len(base)) >= passing))
+    return Ranking(ranking.items[order], ranking.scores[order])
 
 
 def _head(ranking: Ranking, k: int) -> Ranking:

@@ -31,6 +31,13 @@ class Channel(StrEnum):
     QUERY = "query"
 
 
+class Order(StrEnum):
+    """How an answer's items are ordered: by steered score, or as the recommender alone would."""
+
+    STEERED = "steered"
+    BASE = "base"
+
+
 class Membership(StrEnum):
     """Which items a filter calls members; DEFAULT is LABEL for a named concept and READOUT for a latent."""
 
@@ -119,6 +126,7 @@ class Query:
     at: float | None = None
     explain: bool = False
     baseline: bool = False
+    order: Order = Order.STEERED
 
 
 @dataclass(frozen=True, slots=True)

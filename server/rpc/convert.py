@@ -23,6 +23,7 @@ from server.types import (
     Effect,
     Explanation,
     Membership,
+    Order,
     Query,
     Ranking,
     Rule,
@@ -47,6 +48,11 @@ MEMBERSHIPS = {
     rules_pb2.MEMBERSHIP_LABEL: Membership.LABEL,
     rules_pb2.MEMBERSHIP_READOUT: Membership.READOUT,
     rules_pb2.MEMBERSHIP_EITHER: Membership.EITHER,
+}
+ORDERS = {
+    pb.ORDER_UNSPECIFIED: Order.STEERED,
+    pb.ORDER_STEERED: Order.STEERED,
+    pb.ORDER_BASE: Order.BASE,
 }
 STATUSES = {
     pb.RULE_STATUS_APPLIED: Status.APPLIED,
@@ -92,6 +98,7 @@ def to_query(request: pb.RecommendRequest) -> Query:
         use_policies=not request.ignore_policies,
         explain=request.explain,
         baseline=request.include_baseline,
+        order=_choice(request.order, ORDERS, "order"),
     )
 
 

@@ -15,13 +15,14 @@ from server.rpc.convert import (
     CHANNELS,
     MEMBERSHIP_NUMBERS,
     MEMBERSHIPS,
+    ORDERS,
     STATUS_NUMBERS,
     STATUSES,
     to_query,
     to_rule,
     to_rule_message,
 )
-from server.types import Action, Channel, Membership, Query, Rule, Status
+from server.types import Action, Channel, Membership, Order, Query, Rule, Status
 
 
 def test_every_enum_value_of_the_wire_has_its_counterpart() -> None:
@@ -29,6 +30,8 @@ def test_every_enum_value_of_the_wire_has_its_counterpart() -> None:
     assert set(CHANNELS) == set(rules_pb2.Channel.values())
     assert set(MEMBERSHIPS) == set(rules_pb2.Membership.values())
     assert set(STATUSES) == set(pb.RuleStatus.values()) - {0}
+    assert set(ORDERS) == set(pb.Order.values())
+    assert {pb.Order.Name(n) for n in list(ORDERS)[1:]} == {f"ORDER_{order.name}" for order in Order}
 
 
 def test_every_enum_value_of_the_core_has_its_counterpart_with_the_same_name() -> None:
@@ -150,8 +153,8 @@ REFUSED = {
     "a share and a strength": (
         rules_pb2.Rule(action="ACTION_DEMOTE", concept="a:b", strength=0.5, share=rules_pb2.ShareTarget(max=0.2)),
         "rules[3].strength",
-        "rules[3].strength: found 0.5, expected unset with a share. A share is met by the dose that it takes. Send one of "
-        "the two.",
+        "rules[3].strength: found 0.5, expected unset with a share. A share is met by the dose that it takes. Send one "
+        "of the two.",
     ),
     "a concept of a megabyte": (
         rules_pb2.Rule(action="ACTION_DEMOTE", concept="g" * 1_000_000),

@@ -8,6 +8,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Order(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ORDER_UNSPECIFIED: _ClassVar[Order]
+    ORDER_STEERED: _ClassVar[Order]
+    ORDER_BASE: _ClassVar[Order]
+
 class RuleStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     RULE_STATUS_UNSPECIFIED: _ClassVar[RuleStatus]
@@ -16,6 +22,9 @@ class RuleStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RULE_STATUS_OVERRIDDEN: _ClassVar[RuleStatus]
     RULE_STATUS_SHADOW: _ClassVar[RuleStatus]
     RULE_STATUS_UNKNOWN_CONCEPT: _ClassVar[RuleStatus]
+ORDER_UNSPECIFIED: Order
+ORDER_STEERED: Order
+ORDER_BASE: Order
 RULE_STATUS_UNSPECIFIED: RuleStatus
 RULE_STATUS_APPLIED: RuleStatus
 RULE_STATUS_OFF: RuleStatus
@@ -24,7 +33,7 @@ RULE_STATUS_SHADOW: RuleStatus
 RULE_STATUS_UNKNOWN_CONCEPT: RuleStatus
 
 class RecommendRequest(_message.Message):
-    __slots__ = ("user_id", "embedding", "history", "k", "rules", "exclude_item_ids", "attributes", "ignore_policies", "explain", "include_baseline", "request_id", "exclude_history")
+    __slots__ = ("user_id", "embedding", "history", "k", "rules", "exclude_item_ids", "attributes", "ignore_policies", "explain", "include_baseline", "request_id", "exclude_history", "order")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -44,6 +53,7 @@ class RecommendRequest(_message.Message):
     INCLUDE_BASELINE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     EXCLUDE_HISTORY_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     embedding: Embedding
     history: History
@@ -56,7 +66,8 @@ class RecommendRequest(_message.Message):
     include_baseline: bool
     request_id: str
     exclude_history: bool
-    def __init__(self, user_id: _Optional[str] = ..., embedding: _Optional[_Union[Embedding, _Mapping]] = ..., history: _Optional[_Union[History, _Mapping]] = ..., k: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[_rules_pb2.Rule, _Mapping]]] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., attributes: _Optional[_Mapping[str, str]] = ..., ignore_policies: _Optional[bool] = ..., explain: _Optional[bool] = ..., include_baseline: _Optional[bool] = ..., request_id: _Optional[str] = ..., exclude_history: _Optional[bool] = ...) -> None: ...
+    order: Order
+    def __init__(self, user_id: _Optional[str] = ..., embedding: _Optional[_Union[Embedding, _Mapping]] = ..., history: _Optional[_Union[History, _Mapping]] = ..., k: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[_rules_pb2.Rule, _Mapping]]] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., attributes: _Optional[_Mapping[str, str]] = ..., ignore_policies: _Optional[bool] = ..., explain: _Optional[bool] = ..., include_baseline: _Optional[bool] = ..., request_id: _Optional[str] = ..., exclude_history: _Optional[bool] = ..., order: _Optional[_Union[Order, str]] = ...) -> None: ...
 
 class Embedding(_message.Message):
     __slots__ = ("values",)
