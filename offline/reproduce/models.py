@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,7 +83,7 @@ def autoencoder(
     """The SAE of a recommender's embeddings, trained or as it was kept."""
     embeddings = model.trained.embeddings
 
-    def train(report: SaeProgress) -> TrainResult:
+    def train(report: SaeProgress, unfinished: Path) -> TrainResult:
         return train_sae(
             embeddings.items,
             embeddings.users,
@@ -91,6 +93,7 @@ def autoencoder(
             config=config,
             scorer=model.trained.scorer,
             device=device,
+            checkpoint_dir=unfinished,
             progress=report,
         )
 
@@ -109,9 +112,17 @@ def state_autoencoder(
 ) -> Sae:
     """The SAE of other rows, [P, D], which are read only where it has to be trained; ``facts`` decide them."""
 
-    def train(report: SaeProgress) -> TrainResult:
+    def train(report: SaeProgress, unfinished: Path) -> TrainResult:
         return train_sae(
-            read(), None, item_bias=None, metric="dot", pairs=None, config=config, device=device, progress=report
+            read(),
+            None,
+            item_bias=None,
+            metric="dot",
+            pairs=None,
+            config=config,
+            device=device,
+            checkpoint_dir=unfinished,
+            progress=report,
         )
 
     return _kept(unit, config, facts, train, store=store, ui=ui)
@@ -121,20 +132,23 @@ def _kept(
     unit: str,
     config: SaeConfig,
     of: Mapping[str, Any],
-    train: Callable[[SaeProgress], TrainResult],
+    train: Callable[[SaeProgress, Path], TrainResult],
     *,
     store: Store,
     ui: Progress,
 ) -> Sae:
     facts = {**of, "sae": config.model_dump(mode="json")}
+    wanted = fingerprint(f"{unit}.sae", facts)
+    unfinished = store.folder / f".{unit}.sae.{wanted[:12]}.unfinished"
 
     def make() -> tuple[Arrays, dict[str, Any]]:
         ui.stage(f"{unit}: training the SAE")
-        result = train(lambda _, step, total, figures: ui.step(step, total, figures))
+        result = train(lambda _, step, total, figures: ui.step(step, total, figures), unfinished)
         return sae_arrays(result.weights), {"metrics": result.metrics, "weights": _scalars(result.weights)}
 
     arrays, about = store.arrays(f"{unit}.sae", facts, make)
-    return Sae(sae_of(arrays, about["weights"]), about["metrics"], config, fingerprint(f"{unit}.sae", facts))
+    shutil.rmtree(unfinished, ignore_errors=True)
+    return Sae(sae_of(arrays, about["weights"]), about["metrics"], config, wanted)
 
 
 def sae_arrays(weights: SaeWeights) -> dict[str, npt.NDArray[Any]]:

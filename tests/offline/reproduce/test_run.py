@@ -157,6 +157,7 @@ def test_a_killed_run_goes_on_to_the_same_document(
         reproduce(asked, Killer("steering"), tiny.plan(asked))
     done = {path.name for path in (tmp_path / "units").iterdir()}
     assert "ml-1m.leave_last_out.sasrec.seed0.safetensors" in done
+    assert not [name for name in done if "unfinished" in name]
     assert not (tmp_path / "evaluation.json").exists()
     again = reproduce(asked, plan=tiny.plan(asked))
 
