@@ -89,12 +89,15 @@ def _pivots(columns: Array, count: int) -> npt.NDArray[np.int64]:
 def proxy_index(contents: BundleContents, *, seed: int = 0) -> tuple[Proxy, IndexEntry] | None:
     """The proxies of contents with a scorer network, and the manifest's entry of a flat index over them.
 
-    Candidates are raised until the recall passes the gate; None where it never does, and then every item must be
-    scored. Asks the stored users, or items where there are none.
+    Candidates are raised until the recall passes the gate; None where it never does or there are too few users to fit
+    and measure on, and then every item must be scored. Asks the stored users, or items where there are none.
 
     Raises:
-        DataError: too few users, or no scorer network.
+        DataError: no scorer network.
     """
+    enough = MEASURED + 2 * min(ANCHORS, len(contents.item_vectors))
+    if contents.scorer_onnx is not None and len(_askers(contents)) < enough:
+        return None
     proxy, measured, rng = _split_and_fit(contents, seed)
     assert contents.scorer_onnx is not None
     items = np.asarray(contents.item_vectors)
@@ -123,13 +126,17 @@ def proxy_of(contents: BundleContents, *, seed: int = 0) -> Proxy:
     return _split_and_fit(contents, seed)[0]
 
 
+def _askers(contents: BundleContents) -> Array:
+    return np.asarray(contents.item_vectors if contents.user_vectors is None else contents.user_vectors)
+
+
 def _split_and_fit(contents: BundleContents, seed: int) -> tuple[Proxy, Array, np.random.Generator]:
     """Proxies fitted on some users, and others to measure them on."""
     if contents.scorer_onnx is None:
         raise DataError("proxies", found="a bundle without scorer.onnx", expected="one with a scorer network")
     rng = np.random.default_rng(seed)
     items = np.asarray(contents.item_vectors)
-    pool = items if contents.user_vectors is None else np.asarray(contents.user_vectors)
+    pool = _askers(contents)
     chosen = pool[rng.permutation(len(pool))[: FITTED + MEASURED]]
     measured, fitted = chosen[:MEASURED], chosen[MEASURED:]
     score = OnnxScorer(contents.scorer_onnx)

@@ -122,6 +122,20 @@ def test_proxies_that_find_too_little_are_left_out(
     assert isinstance(Engine.open(load_bundle(tmp_path / "b")).retriever, NetworkRetriever)
 
 
+def test_too_few_users_leave_the_catalogue_exact(contents: BundleContents, small: None, tmp_path: Path) -> None:
+    assert contents.user_ids is not None
+    assert contents.user_vectors is not None
+    few = replace(contents, user_ids=contents.user_ids[:87], user_vectors=contents.user_vectors[:87])
+    assert proxy.proxy_index(few) is None
+    assert export.export_bundle(tmp_path / "b", few, name="n", recommender="ncf", provenance={}).index is None
+
+
+def test_without_users_items_ask(contents: BundleContents, small: None, tmp_path: Path) -> None:
+    made = proxy.proxy_index(replace(contents, user_ids=None, user_vectors=None))
+    assert made is not None
+    assert made[1].asked_as == "items"
+
+
 def test_a_small_catalogue_has_none(contents: BundleContents, tmp_path: Path) -> None:
     manifest = export.export_bundle(tmp_path / "b", contents, name="n", recommender="ncf", provenance={})
     assert manifest.index is None
