@@ -174,10 +174,14 @@ class Served:
                 )  # fmt: skip
             with _giving_way():
                 policies = compile_files(contents, str(folder), problems)
+            self._warm(policies)
+            self._listener.compiled(replace(self._engine, policies=policies))
         except PolicyError as error:
             return _Look(mark, error=error)
-        self._warm(policies)
-        self._listener.compiled(replace(self._engine, policies=policies))
+        except Exception as error:  # a fault of ours must not end the watching, nor pass unseen
+            found = f"{type(error).__name__}: {error}"
+            hint = "This is a fault of Tiller: please report it, with the files."
+            return _Look(mark, error=PolicyError(f"policy folder {folder} cannot be compiled", found=found, hint=hint))
         return _Look(mark, policies)
 
     def _same_or(self, look: _Look, trigger: Trigger) -> _Look:
@@ -237,7 +241,7 @@ async def watch(served: Served, folder: Path, poll_seconds: float, listener: Lis
                 await served.reload("watch")
                 if _identity(folder) != mark:
                     break
-        except OSError as error:  # the folder is gone, or the system watches no more folders
+        except (OSError, RuntimeError) as error:  # the folder is gone, or the system watches no more folders
             if not told and folder.exists():
                 told = True
                 listener.unwatched(str(error))

@@ -281,6 +281,35 @@ def test_a_folder_that_goes_and_comes_is_seen(watched: Callable[..., Served], fo
     assert served.status.error is None
 
 
+def test_a_folder_that_the_system_does_not_watch_is_still_looked_at(
+    watched: Callable[..., Served], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device (inotify watches)")
+
+    monkeypatch.setattr("server.reload.awatch", no_more)
+    served = watched(folder)
+    (folder / "kids.yaml").write_text(COMEDY)
+    _until(lambda: _filtered(served.current()) == ["genre:comedy"])
+
+
+def test_a_fault_of_ours_is_told_and_ends_nothing(
+    watched: Callable[..., Served], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    served = watched(folder)
+    with monkeypatch.context() as patched:
+        patched.setattr("server.reload.compile_files", broken)
+        (folder / "kids.yaml").write_text(COMEDY)
+        _until(lambda: served.status.error is not None)
+    assert "cannot be compiled: found RuntimeError: a bug" in str(served.status.error)
+    assert _filtered(served.current()) == ["genre:horror"]
+    (folder / "kids.yaml").write_text(COMEDY + "# again")
+    _until(lambda: _filtered(served.current()) == ["genre:comedy"])
+
+
 def _ask(server: Live, **request: object) -> RecommendResponse:
     with grpc.insecure_channel(server.addresses.grpc) as channel:
         given = {"user_id": "u3", "k": 10, **request}
