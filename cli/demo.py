@@ -28,7 +28,7 @@ def demo(
     items: Annotated[int | None, typer.Option(min=300, help="Items of the synthetic catalogue; unset: 5000.")] = None,
     users: Annotated[int | None, typer.Option(min=20, help="Users of the synthetic catalogue; unset: 20000.")] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Steps of the SAE's first stage, half as many of its second; unset: 2000.")
+        int | None, typer.Option(min=1, help="Steps of the SAE's first stage, half as many of its second; unset: 1500.")
     ] = None,
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table of lists as SVG.")] = None,
 ) -> None:

@@ -38,7 +38,7 @@ def draw(trial: Trial) -> Point:
         "sampling": trial.suggest_categorical("sampling", ("uniform", "shown")),
         "temperature": trial.suggest_float("temperature", 0.12, 0.6, log=True),
         "rate": trial.suggest_float("rate", 3e-3, 2e-2, log=True),
-        "item_encoder": trial.suggest_categorical("item_encoder", (0.0, 0.5)),
+        "item_encoder": trial.suggest_categorical("item_encoder", (0.0, 0.5, 1.0)),
         "reconstruction": trial.suggest_float("reconstruction", 0.1, 1.0, log=True),
     }
 
@@ -55,7 +55,7 @@ DEFAULT: Point = {
     "sampling": "shown",
     "temperature": 0.25,
     "rate": 1e-2,
-    "item_encoder": 0.0,
+    "item_encoder": 0.5,
     "reconstruction": 0.5,
 }
 BEFORE: Point = {
@@ -66,7 +66,6 @@ BEFORE: Point = {
     "sampling": "uniform",
     "temperature": 0.35,
     "rate": 5e-3,
-    "item_encoder": 0.5,
 }
 
 
