@@ -35,7 +35,7 @@ def recommend(
     ] = None,
     filter_: Annotated[
         list[str] | None,
-        typer.Option("--filter", metavar="CONCEPT[=label|readout|either]", help="Return no member of a concept."),
+        typer.Option("--filter", metavar="CONCEPT[=label|activation|either]", help="Return no member of a concept."),
     ] = None,
     exclude: Annotated[
         list[str] | None, typer.Option(metavar="ITEM_ID", help="Never return this item; may be repeated.")

@@ -30,15 +30,16 @@ def parse_soft(action: Literal["demote", "promote"], text: str, channel: Channel
 
 
 def parse_filter(text: str) -> Rule:
-    """``CONCEPT`` or ``CONCEPT=label|readout|either`` of a filter; a filter is a promise and takes no strength."""
+    """``CONCEPT`` or ``CONCEPT=label|activation|either`` of a filter; ``readout`` is the same as ``activation``."""
     concept, equals, membership = text.rpartition("=")
     if not equals:
         return Rule("filter", text)
+    membership = "readout" if membership == "activation" else membership  # the word of policy files
     if membership not in get_args(Membership):
         raise UsageRefused(
             f"--filter {text}",
             found=f"{membership!r} after '='",
-            expected=" | ".join(get_args(Membership)),
+            expected="label | activation | either",
             hint="A filter is a promise and takes no strength; use --demote for a soft rule.",
         )
     return Rule("filter", concept, membership=cast(Membership, membership))

@@ -35,13 +35,14 @@ def test_soft_rule_with_a_strength_that_is_no_number() -> None:
 def test_filter() -> None:
     assert parse_filter("genre:horror") == Rule("filter", "genre:horror")
     assert parse_filter("genre:horror=either") == Rule("filter", "genre:horror", membership="either")
+    assert parse_filter("genre:horror=activation") == parse_filter("genre:horror=readout")
 
 
 def test_filter_takes_no_strength() -> None:
     with pytest.raises(UsageRefused) as refused:
         parse_filter("genre:horror=0.5")
     assert str(refused.value) == (
-        "--filter genre:horror=0.5: found '0.5' after '=', expected label | readout | either. "
+        "--filter genre:horror=0.5: found '0.5' after '=', expected label | activation | either. "
         "A filter is a promise and takes no strength; use --demote for a soft rule."
     )
 
