@@ -12,8 +12,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from client.answers import Concept, Recommendation
-from client.convert import to_concept, to_message, to_recommendation
-from client.errors import TillerRpcError, from_rpc_error
+from client.convert import make_request, to_concept, to_recommendation
+from client.errors import TillerRpcError, from_batch_error, from_rpc_error
 from client.rules import Rule
 from protos.steering.v1 import concepts_pb2, recommend_pb2
 from protos.steering.v1.concepts_pb2_grpc import ConceptServiceStub
@@ -93,26 +93,33 @@ class TillerClient:
             ValueError: more than one of the three, or a number that the message cannot carry.
             TillerRpcError: the server refused, or did not answer.
         """
-        given = {"user_id": user_id, "embedding": embedding, "history": history}
-        named = [name for name, value in given.items() if value is not None]
-        if len(named) > 1:
-            raise ValueError(f"who is asking: found {' and '.join(named)}, expected one of them")
-        request = recommend_pb2.RecommendRequest(
-            user_id=user_id,
-            embedding=None if embedding is None else recommend_pb2.Embedding(values=embedding),
-            history=None if history is None else recommend_pb2.History(item_ids=history),
-            k=k,
-            rules=[to_message(rule) for rule in rules],
-            exclude_item_ids=exclude,
-            exclude_history=exclude_history,
-            attributes=attributes,
-            ignore_policies=ignore_policies,
-            explain=explain,
-            include_baseline=baseline,
-            order=None if order is None else f"ORDER_{order.upper()}",
-            request_id=request_id,
-        )
+        request = make_request(
+            user_id=user_id, embedding=embedding, history=history, k=k, rules=rules, exclude=exclude,
+            exclude_history=exclude_history, attributes=attributes, ignore_policies=ignore_policies, explain=explain,
+            baseline=baseline, order=order, request_id=request_id,
+        )  # fmt: skip
         return to_recommendation(self._call(self._recommend.Recommend, request, timeout), baseline=baseline)
+
+    def recommend_batch(
+        self, requests: Iterable[Mapping[str, Any]], *, request_id: str = "", timeout: float | None = None
+    ) -> list[Recommendation | TillerRpcError]:
+        """Many lists from one bundle and policy revision; ``requests``: the arguments of ``recommend``, each.
+
+        What a single call would raise stands in the place of its answer.
+
+        Raises:
+            ValueError: as ``recommend`` does.
+            TillerRpcError: the whole batch was refused, or the server did not answer.
+        """
+        asked = [make_request(**arguments) for arguments in requests]
+        message = recommend_pb2.RecommendBatchRequest(requests=asked, request_id=request_id)
+        answer = self._call(self._recommend.RecommendBatch, message, timeout)
+        return [
+            to_recommendation(result.response, baseline=request.include_baseline)
+            if result.HasField("response")
+            else from_batch_error(result.error)
+            for request, result in zip(asked, answer.results, strict=True)
+        ]
 
     def concepts(
         self, *, family: str = "", query: str = "", include_not_offered: bool = False, timeout: float | None = None

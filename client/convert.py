@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 from client.answers import (
     Concept,
@@ -41,6 +42,48 @@ def to_message(rule: Rule) -> rules_pb2.Rule:
     elif rule.share is not None:
         message.share.min = rule.share
     return message
+
+
+def make_request(
+    *,
+    user_id: str | None = None,
+    embedding: Iterable[float] | None = None,
+    history: Iterable[str] | None = None,
+    k: int = 10,
+    rules: Iterable[Rule] = (),
+    exclude: Iterable[str] = (),
+    exclude_history: bool = False,
+    attributes: Mapping[str, str] | None = None,
+    ignore_policies: bool = False,
+    explain: bool = False,
+    baseline: bool = False,
+    order: Literal["steered", "base"] | None = None,
+    request_id: str = "",
+) -> recommend_pb2.RecommendRequest:
+    """A request to send; what the arguments mean is told at ``TillerClient.recommend``.
+
+    Raises:
+        ValueError: more than one who asks, or a number that the message cannot carry.
+    """
+    given = {"user_id": user_id, "embedding": embedding, "history": history}
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) > 1:
+        raise ValueError(f"who is asking: found {' and '.join(named)}, expected one of them")
+    return recommend_pb2.RecommendRequest(
+        user_id=user_id,
+        embedding=None if embedding is None else recommend_pb2.Embedding(values=embedding),
+        history=None if history is None else recommend_pb2.History(item_ids=history),
+        k=k,
+        rules=[to_message(rule) for rule in rules],
+        exclude_item_ids=exclude,
+        exclude_history=exclude_history,
+        attributes=attributes,
+        ignore_policies=ignore_policies,
+        explain=explain,
+        include_baseline=baseline,
+        order=None if order is None else f"ORDER_{order.upper()}",
+        request_id=request_id,
+    )
 
 
 def to_recommendation(message: recommend_pb2.RecommendResponse, *, baseline: bool) -> Recommendation:

@@ -10,6 +10,8 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
+from protos.steering.v1.recommend_pb2 import BatchError
+
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
@@ -45,6 +47,13 @@ class TillerRpcError(Exception):
         self.reason = reason
         self.request_id = request_id
         super().__init__(f"{code.name}: {message}")
+
+
+def from_batch_error(error: BatchError) -> TillerRpcError:
+    """What one request of a batch was refused with, as a single call would have raised it."""
+    code = next((code for code in grpc.StatusCode if code.value[0] == error.code), grpc.StatusCode.UNKNOWN)
+    violations = (FieldViolation(error.field, error.message),) if error.field else ()
+    return TillerRpcError(code, error.message, violations=violations, reason=error.reason)
 
 
 def from_rpc_error(error: grpc.RpcError, target: str) -> TillerRpcError:

@@ -18,6 +18,7 @@ class Limits(BaseModel):
     max_rules: int = Field(default=32, ge=0, description="rules in one request")
     max_exclude: int = Field(default=10_000, ge=0, description="ids to exclude in one request")
     max_history: int = Field(default=1_000, ge=1, description="item ids in one history")
+    max_batch: int = Field(default=256, ge=1, description="requests in one batch")
     max_displacement: float = Field(
         default=64.0,
         gt=0,

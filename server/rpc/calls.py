@@ -130,18 +130,27 @@ def _report(calls: Calls, method: str, request_id: str, error: Exception) -> Non
 
 def _request_id(request: object, context: ServicerContext[Any, Any]) -> str:
     """The request's own id, else the proxy's header, else a new one."""
-    given: str = getattr(request, "request_id", "")
-    if given:
-        if not _is_id(given):
-            raise InvalidRequest(
-                "request_id", field="request_id", found=f"{len(given)} characters",
-                expected=f"at most {LONGEST_ID} printable ASCII characters",
-            )  # fmt: skip
+    if given := request_id_of(request):
         return given
     for key, value in context.invocation_metadata() or ():
         if key == REQUEST_ID_HEADER and isinstance(value, str) and _is_id(value):
             return value
     return secrets.token_hex(8)
+
+
+def request_id_of(request: object) -> str:
+    """The request's own id; empty where it has none.
+
+    Raises:
+        InvalidRequest: it could not go through headers and logs.
+    """
+    given: str = getattr(request, "request_id", "")
+    if given and not _is_id(given):
+        raise InvalidRequest(
+            "request_id", field="request_id", found=f"{len(given)} characters",
+            expected=f"at most {LONGEST_ID} printable ASCII characters",
+        )  # fmt: skip
+    return given
 
 
 def _is_id(text: str) -> bool:

@@ -15,6 +15,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
+from protos.steering.v1.recommend_pb2 import BatchError
 from server.errors import InvalidRequest, NotAllowed, PolicyError, SteeringError, UnknownConcept, UnknownUser
 
 DOMAIN = "tiller"
@@ -57,6 +58,12 @@ def status_of(error: Exception, request_id: str) -> grpc.Status:
     sentence = _cut(error.sentence())
     violation = BadRequest.FieldViolation(field=error.field, description=sentence)
     return _status(kind.code, sentence, kind.reason, request_id, BadRequest(field_violations=[violation]))
+
+
+def batch_error(error: SteeringError) -> BatchError:
+    """What a single call would have been refused with, as a part of a batch's answer."""
+    kind = KINDS[type(error)]
+    return BatchError(code=kind.code.value[0], reason=kind.reason, field=error.field, message=_cut(error.sentence()))
 
 
 def _status(code: grpc.StatusCode, sentence: str, reason: str, request_id: str, *details: Message) -> grpc.Status:

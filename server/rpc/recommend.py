@@ -6,6 +6,7 @@ The search runs on the event loop: with one FAISS thread it is the fastest arran
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Callable
@@ -13,8 +14,10 @@ from dataclasses import replace
 
 from protos.steering.v1 import recommend_pb2 as pb
 from protos.steering.v1.recommend_pb2_grpc import RecommendServiceServicer
-from server.rpc.calls import Calls, unary
+from server.errors import InvalidRequest, SteeringError
+from server.rpc.calls import Calls, request_id_of, unary
 from server.rpc.convert import to_query, to_response
+from server.rpc.errors import batch_error
 from server.steer import Engine
 from server.types import Query
 
@@ -38,8 +41,28 @@ class RecommendService(RecommendServiceServicer):
     @unary("Recommend")
     async def Recommend(self, request: pb.RecommendRequest, request_id: str) -> pb.RecommendResponse:
         """One user's top k, steered."""
-        started = time.perf_counter()
+        return self._answer(self._current(), request, request_id)
+
+    @unary("RecommendBatch")
+    async def RecommendBatch(self, request: pb.RecommendBatchRequest, request_id: str) -> pb.RecommendBatchResponse:
+        """Many users' lists from one snapshot; between two of them other calls get their turn."""
         engine = self._current()
+        most = engine.limits.max_batch
+        if not 1 <= len(request.requests) <= most:
+            raise InvalidRequest("requests", field="requests", found=len(request.requests), expected=f"1 to {most}")
+        response = pb.RecommendBatchResponse(request_id=request_id)
+        for place, single in enumerate(request.requests):
+            result = response.results.add()
+            try:
+                own = request_id_of(single) or f"{request_id}-{place}"
+                result.response.CopyFrom(self._answer(engine, single, own))
+            except SteeringError as error:
+                result.error.CopyFrom(batch_error(error))
+            await asyncio.sleep(0)
+        return response
+
+    def _answer(self, engine: Engine, request: pb.RecommendRequest, request_id: str) -> pb.RecommendResponse:
+        started = time.perf_counter()
         query = to_query(request)
         decoded = time.perf_counter()
         decisions = self._calls.decisions

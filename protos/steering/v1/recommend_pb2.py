@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos.steering.v1 import rules_pb2 as protos_dot_steering_dot_v1_dot_rules__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"protos/steering/v1/recommend.proto\x12\x0bsteering.v1\x1a\x1eprotos/steering/v1/rules.proto\"\xd4\x03\n\x10RecommendRequest\x12\x11\n\x07user_id\x18\x01 \x01(\tH\x00\x12+\n\tembedding\x18\x02 \x01(\x0b\x32\x16.steering.v1.EmbeddingH\x00\x12\'\n\x07history\x18\x0b \x01(\x0b\x32\x14.steering.v1.HistoryH\x00\x12\t\n\x01k\x18\x03 \x01(\r\x12 \n\x05rules\x18\x04 \x03(\x0b\x32\x11.steering.v1.Rule\x12\x18\n\x10\x65xclude_item_ids\x18\x05 \x03(\t\x12\x41\n\nattributes\x18\x06 \x03(\x0b\x32-.steering.v1.RecommendRequest.AttributesEntry\x12\x17\n\x0fignore_policies\x18\x07 \x01(\x08\x12\x0f\n\x07\x65xplain\x18\x08 \x01(\x08\x12\x18\n\x10include_baseline\x18\t \x01(\x08\x12\x12\n\nrequest_id\x18\n \x01(\t\x12\x17\n\x0f\x65xclude_history\x18\x0c \x01(\x08\x12!\n\x05order\x18\r \x01(\x0e\x32\x12.steering.v1.Order\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04user\"\x1b\n\tEmbedding\x12\x0e\n\x06values\x18\x01 \x03(\x02\"\x1b\n\x07History\x12\x10\n\x08item_ids\x18\x01 \x03(\t\"\xe0\x02\n\x11RecommendResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12&\n\x05items\x18\x02 \x03(\x0b\x32\x17.steering.v1.ScoredItem\x12)\n\x08\x62\x61seline\x18\x03 \x03(\x0b\x32\x17.steering.v1.ScoredItem\x12\'\n\x05rules\x18\x04 \x03(\x0b\x32\x18.steering.v1.RuleOutcome\x12)\n\tshortfall\x18\x05 \x01(\x0b\x32\x16.steering.v1.Shortfall\x12\x11\n\tbundle_id\x18\x06 \x01(\t\x12\x17\n\x0fpolicy_revision\x18\x07 \x01(\t\x12\x14\n\x07overlap\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x10unknown_excluded\x18\t \x01(\r\x12(\n\x07history\x18\n \x01(\x0b\x32\x17.steering.v1.HistoryUseB\n\n\x08_overlap\"+\n\nHistoryUse\x12\x0c\n\x04used\x18\x01 \x01(\r\x12\x0f\n\x07unknown\x18\x02 \x01(\r\"n\n\nScoredItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12\r\n\x05title\x18\x03 \x01(\t\x12\x31\n\x0b\x65xplanation\x18\x04 \x01(\x0b\x32\x1c.steering.v1.ItemExplanation\"\x96\x01\n\x0fItemExplanation\x12\x12\n\nbase_score\x18\x01 \x01(\x01\x12\x11\n\tbase_rank\x18\x02 \x01(\r\x12\x30\n\rcontributions\x18\x03 \x03(\x0b\x32\x19.steering.v1.Contribution\x12*\n\x08\x63oncepts\x18\x04 \x03(\x0b\x32\x18.steering.v1.ItemConcept\"\x8a\x01\n\x0c\x43ontribution\x12\x0f\n\x07\x63oncept\x18\x01 \x01(\t\x12#\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x13.steering.v1.Action\x12%\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x14.steering.v1.Channel\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\r\n\x05value\x18\x05 \x01(\x01\"?\n\x0bItemConcept\x12\x0f\n\x07\x63oncept\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x10\n\x08labelled\x18\x03 \x01(\x08\"\xeb\x01\n\x0bRuleOutcome\x12\x1f\n\x04rule\x18\x01 \x01(\x0b\x32\x11.steering.v1.Rule\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x10\n\x08priority\x18\x03 \x01(\x05\x12\'\n\x06status\x18\x04 \x01(\x0e\x32\x17.steering.v1.RuleStatus\x12\x0c\n\x04note\x18\x05 \x01(\t\x12\x0c\n\x04\x64ose\x18\x06 \x01(\x01\x12\x19\n\x0cshare_before\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0bshare_after\x18\x08 \x01(\x01H\x01\x88\x01\x01\x42\x0f\n\r_share_beforeB\x0e\n\x0c_share_after\"=\n\tShortfall\x12\x10\n\x08\x65ligible\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x66illed\x18\x03 \x01(\r*A\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x11\n\rORDER_STEERED\x10\x01\x12\x0e\n\nORDER_BASE\x10\x02*\xac\x01\n\nRuleStatus\x12\x1b\n\x17RULE_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13RULE_STATUS_APPLIED\x10\x01\x12\x13\n\x0fRULE_STATUS_OFF\x10\x02\x12\x1a\n\x16RULE_STATUS_OVERRIDDEN\x10\x03\x12\x16\n\x12RULE_STATUS_SHADOW\x10\x04\x12\x1f\n\x1bRULE_STATUS_UNKNOWN_CONCEPT\x10\x05\x32^\n\x10RecommendService\x12J\n\tRecommend\x12\x1d.steering.v1.RecommendRequest\x1a\x1e.steering.v1.RecommendResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"protos/steering/v1/recommend.proto\x12\x0bsteering.v1\x1a\x1eprotos/steering/v1/rules.proto\"\xd4\x03\n\x10RecommendRequest\x12\x11\n\x07user_id\x18\x01 \x01(\tH\x00\x12+\n\tembedding\x18\x02 \x01(\x0b\x32\x16.steering.v1.EmbeddingH\x00\x12\'\n\x07history\x18\x0b \x01(\x0b\x32\x14.steering.v1.HistoryH\x00\x12\t\n\x01k\x18\x03 \x01(\r\x12 \n\x05rules\x18\x04 \x03(\x0b\x32\x11.steering.v1.Rule\x12\x18\n\x10\x65xclude_item_ids\x18\x05 \x03(\t\x12\x41\n\nattributes\x18\x06 \x03(\x0b\x32-.steering.v1.RecommendRequest.AttributesEntry\x12\x17\n\x0fignore_policies\x18\x07 \x01(\x08\x12\x0f\n\x07\x65xplain\x18\x08 \x01(\x08\x12\x18\n\x10include_baseline\x18\t \x01(\x08\x12\x12\n\nrequest_id\x18\n \x01(\t\x12\x17\n\x0f\x65xclude_history\x18\x0c \x01(\x08\x12!\n\x05order\x18\r \x01(\x0e\x32\x12.steering.v1.Order\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04user\"\x1b\n\tEmbedding\x12\x0e\n\x06values\x18\x01 \x03(\x02\"\x1b\n\x07History\x12\x10\n\x08item_ids\x18\x01 \x03(\t\"\\\n\x15RecommendBatchRequest\x12/\n\x08requests\x18\x01 \x03(\x0b\x32\x1d.steering.v1.RecommendRequest\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"W\n\x16RecommendBatchResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12)\n\x07results\x18\x02 \x03(\x0b\x32\x18.steering.v1.BatchResult\"u\n\x0b\x42\x61tchResult\x12\x32\n\x08response\x18\x01 \x01(\x0b\x32\x1e.steering.v1.RecommendResponseH\x00\x12(\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x17.steering.v1.BatchErrorH\x00\x42\x08\n\x06result\"J\n\nBatchError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"\xe0\x02\n\x11RecommendResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12&\n\x05items\x18\x02 \x03(\x0b\x32\x17.steering.v1.ScoredItem\x12)\n\x08\x62\x61seline\x18\x03 \x03(\x0b\x32\x17.steering.v1.ScoredItem\x12\'\n\x05rules\x18\x04 \x03(\x0b\x32\x18.steering.v1.RuleOutcome\x12)\n\tshortfall\x18\x05 \x01(\x0b\x32\x16.steering.v1.Shortfall\x12\x11\n\tbundle_id\x18\x06 \x01(\t\x12\x17\n\x0fpolicy_revision\x18\x07 \x01(\t\x12\x14\n\x07overlap\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x10unknown_excluded\x18\t \x01(\r\x12(\n\x07history\x18\n \x01(\x0b\x32\x17.steering.v1.HistoryUseB\n\n\x08_overlap\"+\n\nHistoryUse\x12\x0c\n\x04used\x18\x01 \x01(\r\x12\x0f\n\x07unknown\x18\x02 \x01(\r\"n\n\nScoredItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12\r\n\x05title\x18\x03 \x01(\t\x12\x31\n\x0b\x65xplanation\x18\x04 \x01(\x0b\x32\x1c.steering.v1.ItemExplanation\"\x96\x01\n\x0fItemExplanation\x12\x12\n\nbase_score\x18\x01 \x01(\x01\x12\x11\n\tbase_rank\x18\x02 \x01(\r\x12\x30\n\rcontributions\x18\x03 \x03(\x0b\x32\x19.steering.v1.Contribution\x12*\n\x08\x63oncepts\x18\x04 \x03(\x0b\x32\x18.steering.v1.ItemConcept\"\x8a\x01\n\x0c\x43ontribution\x12\x0f\n\x07\x63oncept\x18\x01 \x01(\t\x12#\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x13.steering.v1.Action\x12%\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x14.steering.v1.Channel\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\r\n\x05value\x18\x05 \x01(\x01\"?\n\x0bItemConcept\x12\x0f\n\x07\x63oncept\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x10\n\x08labelled\x18\x03 \x01(\x08\"\xeb\x01\n\x0bRuleOutcome\x12\x1f\n\x04rule\x18\x01 \x01(\x0b\x32\x11.steering.v1.Rule\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x10\n\x08priority\x18\x03 \x01(\x05\x12\'\n\x06status\x18\x04 \x01(\x0e\x32\x17.steering.v1.RuleStatus\x12\x0c\n\x04note\x18\x05 \x01(\t\x12\x0c\n\x04\x64ose\x18\x06 \x01(\x01\x12\x19\n\x0cshare_before\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0bshare_after\x18\x08 \x01(\x01H\x01\x88\x01\x01\x42\x0f\n\r_share_beforeB\x0e\n\x0c_share_after\"=\n\tShortfall\x12\x10\n\x08\x65ligible\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x66illed\x18\x03 \x01(\r*A\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x11\n\rORDER_STEERED\x10\x01\x12\x0e\n\nORDER_BASE\x10\x02*\xac\x01\n\nRuleStatus\x12\x1b\n\x17RULE_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13RULE_STATUS_APPLIED\x10\x01\x12\x13\n\x0fRULE_STATUS_OFF\x10\x02\x12\x1a\n\x16RULE_STATUS_OVERRIDDEN\x10\x03\x12\x16\n\x12RULE_STATUS_SHADOW\x10\x04\x12\x1f\n\x1bRULE_STATUS_UNKNOWN_CONCEPT\x10\x05\x32\xb9\x01\n\x10RecommendService\x12J\n\tRecommend\x12\x1d.steering.v1.RecommendRequest\x1a\x1e.steering.v1.RecommendResponse\x12Y\n\x0eRecommendBatch\x12\".steering.v1.RecommendBatchRequest\x1a#.steering.v1.RecommendBatchResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,10 +34,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RECOMMENDREQUEST_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_RECOMMENDREQUEST_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_ORDER']._serialized_start=1784
-  _globals['_ORDER']._serialized_end=1849
-  _globals['_RULESTATUS']._serialized_start=1852
-  _globals['_RULESTATUS']._serialized_end=2024
+  _globals['_ORDER']._serialized_start=2162
+  _globals['_ORDER']._serialized_end=2227
+  _globals['_RULESTATUS']._serialized_start=2230
+  _globals['_RULESTATUS']._serialized_end=2402
   _globals['_RECOMMENDREQUEST']._serialized_start=84
   _globals['_RECOMMENDREQUEST']._serialized_end=552
   _globals['_RECOMMENDREQUEST_ATTRIBUTESENTRY']._serialized_start=495
@@ -46,22 +46,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EMBEDDING']._serialized_end=581
   _globals['_HISTORY']._serialized_start=583
   _globals['_HISTORY']._serialized_end=610
-  _globals['_RECOMMENDRESPONSE']._serialized_start=613
-  _globals['_RECOMMENDRESPONSE']._serialized_end=965
-  _globals['_HISTORYUSE']._serialized_start=967
-  _globals['_HISTORYUSE']._serialized_end=1010
-  _globals['_SCOREDITEM']._serialized_start=1012
-  _globals['_SCOREDITEM']._serialized_end=1122
-  _globals['_ITEMEXPLANATION']._serialized_start=1125
-  _globals['_ITEMEXPLANATION']._serialized_end=1275
-  _globals['_CONTRIBUTION']._serialized_start=1278
-  _globals['_CONTRIBUTION']._serialized_end=1416
-  _globals['_ITEMCONCEPT']._serialized_start=1418
-  _globals['_ITEMCONCEPT']._serialized_end=1481
-  _globals['_RULEOUTCOME']._serialized_start=1484
-  _globals['_RULEOUTCOME']._serialized_end=1719
-  _globals['_SHORTFALL']._serialized_start=1721
-  _globals['_SHORTFALL']._serialized_end=1782
-  _globals['_RECOMMENDSERVICE']._serialized_start=2026
-  _globals['_RECOMMENDSERVICE']._serialized_end=2120
+  _globals['_RECOMMENDBATCHREQUEST']._serialized_start=612
+  _globals['_RECOMMENDBATCHREQUEST']._serialized_end=704
+  _globals['_RECOMMENDBATCHRESPONSE']._serialized_start=706
+  _globals['_RECOMMENDBATCHRESPONSE']._serialized_end=793
+  _globals['_BATCHRESULT']._serialized_start=795
+  _globals['_BATCHRESULT']._serialized_end=912
+  _globals['_BATCHERROR']._serialized_start=914
+  _globals['_BATCHERROR']._serialized_end=988
+  _globals['_RECOMMENDRESPONSE']._serialized_start=991
+  _globals['_RECOMMENDRESPONSE']._serialized_end=1343
+  _globals['_HISTORYUSE']._serialized_start=1345
+  _globals['_HISTORYUSE']._serialized_end=1388
+  _globals['_SCOREDITEM']._serialized_start=1390
+  _globals['_SCOREDITEM']._serialized_end=1500
+  _globals['_ITEMEXPLANATION']._serialized_start=1503
+  _globals['_ITEMEXPLANATION']._serialized_end=1653
+  _globals['_CONTRIBUTION']._serialized_start=1656
+  _globals['_CONTRIBUTION']._serialized_end=1794
+  _globals['_ITEMCONCEPT']._serialized_start=1796
+  _globals['_ITEMCONCEPT']._serialized_end=1859
+  _globals['_RULEOUTCOME']._serialized_start=1862
+  _globals['_RULEOUTCOME']._serialized_end=2097
+  _globals['_SHORTFALL']._serialized_start=2099
+  _globals['_SHORTFALL']._serialized_end=2160
+  _globals['_RECOMMENDSERVICE']._serialized_start=2405
+  _globals['_RECOMMENDSERVICE']._serialized_end=2590
 # @@protoc_insertion_point(module_scope)

@@ -40,6 +40,11 @@ class RecommendServiceStub:
                 request_serializer=protos_dot_steering_dot_v1_dot_recommend__pb2.RecommendRequest.SerializeToString,
                 response_deserializer=protos_dot_steering_dot_v1_dot_recommend__pb2.RecommendResponse.FromString,
                 _registered_method=True)
+        self.RecommendBatch = channel.unary_unary(
+                '/steering.v1.RecommendService/RecommendBatch',
+                request_serializer=protos_dot_steering_dot_v1_dot_recommend__pb2.RecommendBatchRequest.SerializeToString,
+                response_deserializer=protos_dot_steering_dot_v1_dot_recommend__pb2.RecommendBatchResponse.FromString,
+                _registered_method=True)
 
 
 class RecommendServiceServicer:
@@ -52,6 +57,14 @@ class RecommendServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecommendBatch(self, request, context):
+        """The same answers as single calls, bit for bit, from one bundle and one policy revision. A request that is refused
+        does not refuse the others.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RecommendServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -59,6 +72,11 @@ def add_RecommendServiceServicer_to_server(servicer, server):
                     servicer.Recommend,
                     request_deserializer=protos_dot_steering_dot_v1_dot_recommend__pb2.RecommendRequest.FromString,
                     response_serializer=protos_dot_steering_dot_v1_dot_recommend__pb2.RecommendResponse.SerializeToString,
+            ),
+            'RecommendBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecommendBatch,
+                    request_deserializer=protos_dot_steering_dot_v1_dot_recommend__pb2.RecommendBatchRequest.FromString,
+                    response_serializer=protos_dot_steering_dot_v1_dot_recommend__pb2.RecommendBatchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -89,6 +107,33 @@ class RecommendService:
             '/steering.v1.RecommendService/Recommend',
             protos_dot_steering_dot_v1_dot_recommend__pb2.RecommendRequest.SerializeToString,
             protos_dot_steering_dot_v1_dot_recommend__pb2.RecommendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecommendBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steering.v1.RecommendService/RecommendBatch',
+            protos_dot_steering_dot_v1_dot_recommend__pb2.RecommendBatchRequest.SerializeToString,
+            protos_dot_steering_dot_v1_dot_recommend__pb2.RecommendBatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,6 +34,10 @@ class RecommendServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RecommendServiceAsyncStub: ...
     Recommend: _grpc.UnaryUnaryMultiCallable[_recommend_pb2.RecommendRequest, _recommend_pb2.RecommendResponse]
+    RecommendBatch: _grpc.UnaryUnaryMultiCallable[_recommend_pb2.RecommendBatchRequest, _recommend_pb2.RecommendBatchResponse]
+    """The same answers as single calls, bit for bit, from one bundle and one policy revision. A request that is refused
+    does not refuse the others.
+    """
 
 @_typing.type_check_only
 class RecommendServiceAsyncStub(RecommendServiceStub):
@@ -41,6 +45,10 @@ class RecommendServiceAsyncStub(RecommendServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Recommend: _aio.UnaryUnaryMultiCallable[_recommend_pb2.RecommendRequest, _recommend_pb2.RecommendResponse]  # type: ignore[assignment]
+    RecommendBatch: _aio.UnaryUnaryMultiCallable[_recommend_pb2.RecommendBatchRequest, _recommend_pb2.RecommendBatchResponse]  # type: ignore[assignment]
+    """The same answers as single calls, bit for bit, from one bundle and one policy revision. A request that is refused
+    does not refuse the others.
+    """
 
 class RecommendServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers with the top k items of a user, steered by the request's rules and by the matching policies."""
@@ -51,5 +59,15 @@ class RecommendServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recommend_pb2.RecommendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recommend_pb2.RecommendResponse, _abc.Awaitable[_recommend_pb2.RecommendResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def RecommendBatch(
+        self,
+        request: _recommend_pb2.RecommendBatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recommend_pb2.RecommendBatchResponse, _abc.Awaitable[_recommend_pb2.RecommendBatchResponse]]:
+        """The same answers as single calls, bit for bit, from one bundle and one policy revision. A request that is refused
+        does not refuse the others.
+        """
 
 def add_RecommendServiceServicer_to_server(servicer: RecommendServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
