@@ -22,6 +22,7 @@ from offline.config import PipelineConfig
 from offline.export import export_bundle
 from offline.progress import Progress, Quiet
 from offline.provenance import make_provenance
+from offline.threads import few_threads
 from offline.workspace import Workspace
 
 
@@ -60,7 +61,7 @@ def run(
     workspace = Workspace(config.out)
     done = False
     try:
-        with TemporaryDirectory(prefix="tiller-") as folder:
+        with TemporaryDirectory(prefix="tiller-") as folder, few_threads():
             modules = {"scorer": scorer, "user_tower": user_tower}
             manifest = _run(config, workspace, _Clock(ui), modules=modules, folder=Path(folder))
         done = True
