@@ -68,11 +68,13 @@ class Sampler:
     def _shown(self, rng: np.random.Generator) -> IntArray:
         """Half by weight without replacement, as the largest of ``u^(1/w)`` (Efraimidis & Spirakis 2006), half not."""
         assert self.shown is not None
-        with np.errstate(divide="ignore"):
-            order = np.argsort(np.log(rng.random(len(self.shown))) / self.shown)[::-1]
-        taken = min(self.sizes[1] // 2, int((self.shown > 0).sum()))
-        rest = rng.choice(order[taken:], self.sizes[1] - taken, replace=False)
-        return np.concatenate([order[:taken], rest]).astype(np.int64)
+        some = np.flatnonzero(self.shown)
+        order = np.argsort(np.log(rng.random(len(some))) / self.shown[some])[::-1]
+        first = some[order[: self.sizes[1] // 2]]
+        # As many as a whole step has: however many of them are among the first, enough are left.
+        others = self._uniform(rng, 1, self.sizes[1])
+        rest = others[~np.isin(others, first)][: self.sizes[1] - len(first)]
+        return np.concatenate([first, rest]).astype(np.int64)
 
     def _uniform(self, rng: np.random.Generator, side: int, size: int) -> IntArray:
         drawn: IntArray = rng.choice(self.counts[side], size, replace=False)
