@@ -209,8 +209,10 @@ def fans(
     channel at strength -1, with and without the label; ``nearly_none``: the item channel at the smallest dose that
     leaves ``FANS_LEFT`` of the share (None: no dose does).
     """
-    seen = incidence(world.split.train, world.users, world.items)
-    keen, _ = audiences(seen, (members, np.zeros_like(members)), plan.audience)
+    able = able_users(world)
+    seen = incidence(world.split.train, world.users, world.items)[able]
+    rows, _ = audiences(seen, (members, np.zeros_like(members)), plan.audience)
+    keen = able[rows]
     panel = panel_of(world, keen)
     ways = Ways(ranker, weights, codes, panel)
     lists = ways.of(members, "suppress", seed=seed)
@@ -230,6 +232,13 @@ def fans(
     }
 
 
+def able_users(world: World) -> npt.NDArray[np.intp]:
+    """Users with at least one test item that they have not seen, ascending: only they have an NDCG."""
+    seen, wanted = (incidence(part, world.users, world.items) for part in (world.split.train, world.split.test))
+    fresh = wanted - wanted.multiply(seen)
+    return np.flatnonzero(np.asarray(fresh.sum(axis=1)).ravel() > 0)
+
+
 def panel_of(world: World, users: npt.NDArray[np.intp]) -> Panel:
     """A panel of the given users."""
     seen, relevant = (incidence(part, world.users, world.items) for part in (world.split.train, world.split.test))
@@ -242,11 +251,12 @@ def promoted(weights: SaeWeights, ranker: Ranker, world: World, plan: Plan, seed
     items = ranker.trained.embeddings.items
     codes = item_codes(weights, items)
     largest = np.argsort(-world.members.sum(1), kind="stable")[:LARGEST_CONCEPTS]
-    seen = incidence(world.split.train, world.users, world.items)
+    able = able_users(world)
+    seen = incidence(world.split.train, world.users, world.items)[able]
     a, b = (int(largest[n]) for n in most_disjoint(seen, world.members[largest], plan.audience))
-    first, second = audiences(seen, (world.members[a], world.members[b]), plan.audience)
+    first, second = (able[part] for part in audiences(seen, (world.members[a], world.members[b]), plan.audience))
     rng = np.random.default_rng(seed)
-    others = np.setdiff1d(np.arange(world.users), np.concatenate([first, second]))
+    others = np.setdiff1d(able, np.concatenate([first, second]))
     room = panel_users(world, ranker, plan, plan.steering_users)
     users = np.concatenate([first, second, np.sort(rng.permutation(others)[:room])])
     stage = Stage.of(ranker, panel_of(world, users))

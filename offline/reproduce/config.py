@@ -55,8 +55,9 @@ class Plan:
     steered: int
     network_pairs: int
     """Users are fewer where a network scores: at most so many user-item pairs per ranking."""
-    stage1_steps: int
-    stage2_steps: int
+    stage1_steps: int | None
+    stage2_steps: int | None
+    """Of Tiller's SAE; None: its default's."""
     paper_steps: int
     state_steps: int
     ks: tuple[int, ...]
@@ -103,8 +104,8 @@ class Plan:
             halvings=10,
             steered=20,
             network_pairs=8_000_000,
-            stage1_steps=3_000,
-            stage2_steps=1_500,
+            stage1_steps=None,
+            stage2_steps=None,
             paper_steps=20_000,
             state_steps=5_000,
             ks=(16, 32, 64, 128),

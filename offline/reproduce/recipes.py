@@ -9,7 +9,9 @@ NETWORK_BLOCK = {"block_users": 128, "block_items": 512}
 """A network is asked pair by pair: an eighth of the default block, at an eighth of the time."""
 
 
-def tiller(dim: int, n_items: int, n_users: int, *, network: bool, seed: int, stage1: int, stage2: int) -> SaeConfig:
+def tiller(
+    dim: int, n_items: int, n_users: int, *, network: bool, seed: int, stage1: int | None, stage2: int | None
+) -> SaeConfig:
     """The default of ``train_sae``; through a network, the prediction terms look at smaller blocks."""
     config = SaeConfig.for_data(dim, n_items, n_users, seed=seed)
     second = None if config.stage2 is None else _steps(config.stage2, stage2)
@@ -30,11 +32,12 @@ def klenitskiy(dim: int, *, seed: int, steps: int, k: int) -> SaeConfig:
     return config.model_copy(update={"stage1": stage})
 
 
-def matryoshka(dim: int, n_items: int, n_users: int, *, nested: bool, seed: int, steps: int) -> SaeConfig:
+def matryoshka(dim: int, n_items: int, n_users: int, *, nested: bool, seed: int, steps: int | None) -> SaeConfig:
     """Nested prefixes, or the same SAE without them."""
     config = preset("matryoshka" if nested else "batchtopk", dim, n_items, n_users, seed=seed)
     return config.model_copy(update={"stage1": _steps(config.stage1, steps)})
 
 
-def _steps(stage: StageConfig, steps: int) -> StageConfig:
-    return stage.model_copy(update={"steps": steps})
+def _steps(stage: StageConfig, steps: int | None) -> StageConfig:
+    """So many steps; None: as many as the recipe has."""
+    return stage if steps is None else stage.model_copy(update={"steps": steps})

@@ -84,6 +84,13 @@ def test_item_promotion_reaches_disjoint_audiences(arviv: tuple[dict[str, Any], 
         assert start["rest_ndcg_kept"] == 1
 
 
+def test_audiences_are_users_with_something_to_find(arviv: tuple[dict[str, Any], Path]) -> None:
+    for setting in arviv[0]["settings"]:
+        for sae in setting["saes"]:
+            for part in sae.get("steered", ()):
+                assert all(part["fans"][way]["ndcg_kept"] is not None for way in ("zeroed", "served", "served_codes"))
+
+
 def test_the_steering_table_reaches_shares_and_judges_lists(klenitskiy: tuple[dict[str, Any], Path]) -> None:
     sequential = klenitskiy[0]["settings"][0]
     part = sequential["steered"][0]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bundle.errors import DataError
+from offline.reproduce.arviv_units import able_users
 from offline.reproduce.summary import Figure, at, cell, over
 from offline.reproduce.worlds import _archive, make_world
 from tests.offline.reproduce import tiny
@@ -53,3 +55,14 @@ def test_a_world_counts_training_users_and_knows_its_concepts() -> None:
     assert world.popularity[item] == len(set(train.user[train.item == item].tolist()))
     assert world.facts["protocol"] == "paper"
     assert np.isfinite(world.years).all()
+
+
+def test_only_users_with_an_unseen_test_item_are_able() -> None:
+    world = make_world(tiny.dataset("ml-1m"), "temporal")
+    # Whoever took a test item before has nothing to find.
+    test = world.split.test
+    again = replace(world, split=world.split._replace(train=test))
+    assert able_users(again).tolist() == []
+    seen = set(zip(world.split.train.user.tolist(), world.split.train.item.tolist(), strict=True))
+    pairs = zip(test.user.tolist(), test.item.tolist(), strict=True)
+    assert able_users(world).tolist() == sorted({user for user, item in pairs if (user, item) not in seen})
