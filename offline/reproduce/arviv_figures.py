@@ -10,6 +10,7 @@ from offline.reproduce.config import BETAS
 from offline.reproduce.figures import Drawing, bars, dots, lines, paths
 from offline.reproduce.summary import at, first_protocol, over, saes
 from offline.reproduce.ways import NAMES
+from offline.reproduce.worlds import FAMILY
 
 Settings = list[dict[str, Any]]
 
@@ -21,7 +22,7 @@ def drawings(document: dict[str, Any]) -> dict[str, Drawing]:
         slug = f"{own[0]['dataset']}-{own[0]['recommender']}"
         if n % 2 == 0:
             found.append(_purity_figure(f"purity-{own[0]['dataset']}", first_protocol(document)[n : n + 2]))
-        found.append(_mean_figure(f"mean-{slug}", title, saes(own, "tiller")[0]["pictured"]))
+        found.append(_mean_figure(f"mean-{slug}", title, saes(own, "tiller")[0]["pictured"], FAMILY[own[0]["dataset"]]))
         if "decades" in saes(own, "tiller")[0]["pictured"]:
             found.append(_decade_figure(f"decades-{slug}", title, saes(own, "tiller")[0]["pictured"]["decades"]))
         found.append(_dose_figure(f"dose-{slug}", title, saes(own, "tiller")[0]["steered"][0]))
@@ -84,7 +85,7 @@ def _purity_figure(name: str, pairs: Sequence[tuple[str, Settings]]) -> Drawing:
     )
 
 
-def _mean_figure(name: str, title: str, part: dict[str, Any]) -> Drawing:
+def _mean_figure(name: str, title: str, part: dict[str, Any], family: str) -> Drawing:
     panels = [
         (
             f"{genre['concept']}: every neuron",
@@ -96,7 +97,7 @@ def _mean_figure(name: str, title: str, part: dict[str, Any]) -> Drawing:
     ]
     panels += [
         (
-            f"Neuron {neuron['latent']}: every {'genre' if len(part['concepts']) <= 18 else 'tag'}",
+            f"Neuron {neuron['latent']}: every {family}",
             part["concepts"],
             neuron["activation"],
             [part["concepts"].index(neuron["named"])],
