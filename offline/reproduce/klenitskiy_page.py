@@ -278,7 +278,7 @@ def _genres(own: list[dict[str, Any]], n: int) -> str:
         [label(name), *(cell(over(runs, at("auc_held_out", g))) for _, _, runs in kinds)]
         for g, name in enumerate(names)
     ]
-    return table("Genres with at least 30 states in each half.", columns, rows)
+    return table("Genres with at least 30 items.", columns, rows)
 
 
 def _reached(runs: list[dict[str, Any]], direction: str) -> list[list[Cell]]:

@@ -26,8 +26,11 @@ from offline.reproduce.ways import DOSES, ListsAt, Ways, reach, response
 from offline.reproduce.worlds import World
 from sae.metrics import measure_side
 
-FEWEST_STATES = 30
-"""A genre with fewer states in a half is not judged."""
+FEWEST_ITEMS = 30
+"""A genre of fewer items is not judged."""
+
+TENTH = "tenth"
+"""Name of the suppression target: a tenth of the share without steering."""
 
 PUBLISHED_SHARES = (0.334, 0.533, 0.624)
 """Shares to which they promote Sci-Fi, from .189."""
@@ -48,11 +51,10 @@ def judged(sequences: Sequences, world: World, layer: Layer, plan: Plan, seed: i
     states = some_states(sequences, layer, plan.judged_states, seed + 1)
     rng = np.random.default_rng(seed)
     first = (rng.permutation(world.items) % 2 == 0)[states.items]
-    members = world.members[:, states.items]
-    enough = [
-        n for n in range(len(members)) if min(members[n, half].sum() for half in (first, ~first)) >= FEWEST_STATES
-    ]
-    return Sample(states, [world.names[n] for n in enough], members[enough], (first, ~first))
+    # By the catalogue, not by the sample: the same genres for every seed.
+    enough = np.flatnonzero(world.members.sum(1) >= FEWEST_ITEMS)
+    members = world.members[enough][:, states.items]
+    return Sample(states, [world.names[n] for n in enough], members, (first, ~first))
 
 
 def some_states(sequences: Sequences, layer: Layer, count: int, seed: int) -> States:
@@ -139,7 +141,9 @@ def steered(
         lists["block"] = after_block(block, sequences, ranker, panel, sample=sample, name=name, direction=direction)
         out[direction] = response(lists, judge, members, DOSES)
         out[f"{direction}_reached"] = {
-            f"{target:.3f}": {way: reach(at, judge, members, target, direction) for way, at in lists.items()}
+            (f"{target:.3f}" if direction == "promote" else TENTH): {
+                way: reach(at, judge, members, target, direction) for way, at in lists.items()
+            }
             for target in wanted
         }
     return out

@@ -145,6 +145,36 @@ def test_a_second_call_does_nothing_again_and_writes_the_same(
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+def test_seeds_and_protocols_stand_beside_each_other(planted: None, tmp_path: Path) -> None:
+    asked = tiny.config("klenitskiy2025", tmp_path / "two").model_copy(update={"seeds": (0, 1)})
+    document = reproduce(asked, plan=tiny.plan(asked))
+    assert [(s["kind"], s["seed"]) for s in document["settings"]] == [
+        ("sequential", 0), ("nested", 0), ("sequential", 1), ("nested", 1),
+    ]  # fmt: skip
+    values = [s["ranking"]["recommender"]["ndcg@10"] for s in document["settings"] if s["kind"] == "sequential"]
+    row = document["bars"][0]
+    assert row["ours"] == pytest.approx(sum(values) / 2)
+    assert row["spread"] == pytest.approx(abs(values[0] - values[1]) / 2)
+    assert f"{row['ours']:.3f} ± {row['spread']:.3f}" in (tmp_path / "two" / "evaluation.html").read_text()
+    assert set(document["settings"][0]["steered"][0]["suppress_reached"]) == {"tenth"}
+
+
+def test_a_page_of_two_seeds_and_two_protocols(arviv: tuple[dict[str, Any], Path]) -> None:
+    document, _ = arviv
+    again = [dict(setting, seed=1) for setting in document["settings"]]
+    other = [
+        dict(setting, protocol="temporal", saes=[
+            {key: value for key, value in sae.items() if key not in ("pictured", "steered", "promoted")}
+            for sae in setting["saes"]
+        ])
+        for setting in document["settings"]
+    ]  # fmt: skip
+    both = document | {"settings": [*document["settings"], *again, *other], "seeds": [0, 1]}
+    html = page.render(both, page.drawings(both))
+    assert "ML-1M, MF, temporal split" in html
+    assert "± 0.000" in html
+
+
 class Killer(Quiet):
     """Interrupts the run when a stage begins."""
 
