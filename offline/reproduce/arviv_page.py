@@ -6,12 +6,11 @@ from typing import Any
 
 from offline.evaluate.html import DASH, Cell, Column, count, figure, label, number, paragraph, percent, section, table
 from offline.reproduce.bars import FIDELITY as FIDELITY_PUBLISHED
-from offline.reproduce.bars import MONOSEMANTICITY, ZEROING
+from offline.reproduce.bars import MONOSEMANTICITY
 from offline.reproduce.config import BETAS, DEPTHS
 from offline.reproduce.figures import Drawing
 from offline.reproduce.pieces import details, heading
 from offline.reproduce.summary import at, cell, first_protocol, groups, over, saes
-from offline.reproduce.ways import NAMES
 
 Settings = list[dict[str, Any]]
 
@@ -123,11 +122,11 @@ def purity(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
             found = saes(own, form, beta)
             if found:
                 parts.append(
-                    _purity_table(f"{title}, {_form(form, beta)}", [sae["measured"]["purity"] for sae in found])
+                    _purity_table(f"{title}, {form_name(form, beta)}", [sae["measured"]["purity"] for sae in found])
                 )
     means = [
         [
-            label(f"{title}, {_form(form, beta)}"),
+            label(f"{title}, {form_name(form, beta)}"),
             *_mean_cells([sae["measured"]["purity"] for sae in saes(own, form, beta)]),
         ]
         for title, own in groups(document)
@@ -164,12 +163,12 @@ def neurons(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
                 for k in DEPTHS:
                     chosen = [row for part in parts for row in part if (row["k"], row["end"]) == (k, end)]
                     cells += [cell(over(chosen, at("all_items")), 2), cell(over(chosen, at("held_out")), 2)]
-                rows.append([label(f"{title}, {_form(form, beta)}"), label(end), *cells])
+                rows.append([label(f"{title}, {form_name(form, beta)}"), label(end), *cells])
     columns = [Column("", text=True), Column("neuron", text=True)]
     columns += [Column(name, f"percentile of the top {k}") for k in DEPTHS for name in ("all items", "held out")]
     decades = [
         details(
-            f"Purity of decades: {title}, {_form(form, beta)}",
+            f"Purity of decades: {title}, {form_name(form, beta)}",
             _purity_table(
                 "Decades with at least 20 items.",
                 [sae["measured"]["decades"] for sae in saes(own, form, beta)],
@@ -208,108 +207,6 @@ def neurons(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
     )
 
 
-def promotion(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
-    """Targeted promotion and its collateral."""
-    rows = []
-    for title, own in first_protocol(document):
-        for form, beta in SHOWN:
-            runs = [sae["promoted"] for sae in saes(own, form, beta)]
-            for n, toward in enumerate(runs[0]["audiences"]):
-                for way, name in (("ours", "residual kept"), ("papers", "residual dropped")):
-                    found = [
-                        run["directions"][n][way]["at_half"] for run in runs if run["directions"][n]["toward"] == toward
-                    ]
-                    rows.append(
-                        [
-                            label(f"{title}, {_form(form, beta)}"),
-                            label(toward),
-                            label(name),
-                            *(cell(over(found, at(key)), 1, percent=True) for key in ("target", "other", "rest")),
-                            cell(over(found, at("rest_ndcg_kept"))),
-                            cell(over(found, at("dose")), 1),
-                        ]
-                    )
-    columns = [
-        Column("", text=True),
-        Column("towards", text=True),
-        Column("edit", text=True),
-        Column("audience", "share that is shown the item"),
-        Column("other audience", "share that is shown the item"),
-        Column("everyone else", "share that is shown the item"),
-        Column("NDCG kept, all but the audience"),
-        Column("dose"),
-    ]
-    first = first_protocol(document)[0][1][0]["saes"][-1]["promoted"]
-    return section(
-        "promotion",
-        "Targeted promotion of items",
-        paragraph(
-            "The latent of a concept is raised in the code of one item, so that the item reaches the users whose "
-            "history holds most of that concept. Two audiences without a common user tell whether it stays there; "
-            f"what everyone else is shown is the collateral. In the first row {first['users'][0]} and "
-            f"{first['users'][1]} users, {first['users'][2]} others, {len(first['items'])} items of middling "
-            "popularity that carry neither concept.",
-            "soft",
-        ),
-        figure(drawn["promotion"].on_page(), drawn["promotion"].caption),
-        table(
-            "At the first dose that shows the item to half of its audience; a dash where no dose up to 16 does.",
-            columns,
-            rows,
-        ),
-    )
-
-
-def steering(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
-    """Dose-response and cost at equal effect."""
-    parts = [figure(drawing.on_page(), drawing.caption) for name, drawing in drawn.items() if name.startswith("dose")]
-    fans = []
-    for title, own in first_protocol(document):
-        for form, beta in SHOWN:
-            found = saes(own, form, beta)
-            parts.append(details(f"At equal effect: {title}, {_form(form, beta)}", _reached(found)))
-            for n, part in enumerate(found[0]["steered"]):
-                runs = [sae["steered"][n]["fans"] for sae in found]
-                published = ZEROING.get((own[0]["dataset"], part["concept"]))
-                fans.append(
-                    [
-                        label(f"{title}, {_form(form, beta)}"),
-                        label(part["concept"]),
-                        cell(over(runs, at("base_share")), 1, percent=True),
-                        *(
-                            cell(over(runs, at(key, "share")), 1, percent=True)
-                            for key in ("zeroed", "served", "served_codes")
-                        ),
-                        Cell(DASH if published is None else "{:.2f} → {:.2f}".format(*published), None),
-                        cell(over(runs, at("served", "ndcg_kept"))),
-                        cell(over(runs, at("nearly_none", "ndcg_kept"))),
-                    ]
-                )
-    columns = [
-        Column("", text=True),
-        Column("concept", text=True),
-        Column("before", "share of the top 10, users whose history holds most of it"),
-        Column("latent at zero (paper)", "share of the top 10, users whose history holds most of it"),
-        Column("item channel, -1", "share of the top 10, users whose history holds most of it"),
-        Column("the same, codes only", "share of the top 10, users whose history holds most of it"),
-        Column("published, to zero", "share of the top 10, users whose history holds most of it"),
-        Column("item channel, -1", "NDCG kept"),
-        Column("dose that leaves 2 %", "NDCG kept"),
-    ]
-    return section(
-        "steering",
-        "Suppression and promotion by dose",
-        paragraph(
-            "Every way from no effect to much. The item channel adds a bounded read-out to item scores; the user "
-            "channel moves the user along one latent; the paper's way sets that latent and drops the residual, "
-            "which costs NDCG before anything is steered. Shares are counted by the label in the top 10.",
-            "soft",
-        ),
-        *parts,
-        table("Suppression for the fans of a concept.", columns, fans),
-    )
-
-
 def _published(dataset: str, name: str) -> list[Cell]:
     """The published row of a fidelity table."""
     fidelity = FIDELITY_PUBLISHED.get((dataset, name), {})
@@ -318,38 +215,6 @@ def _published(dataset: str, name: str) -> list[Cell]:
         known[5] = MONOSEMANTICITY[name][0]
         known[6] = 0.75 if name == "ncf" else None
     return [label("published"), *(number(known.get(n), 2 if n == 6 else 3) for n in range(12))]
-
-
-def _reached(found: list[dict[str, Any]]) -> str:
-    rows = []
-    for n, part in enumerate(found[0]["steered"]):
-        runs = [sae["steered"][n] for sae in found]
-        for direction, words in (("suppress", "to 10 % of its share"), ("promote", "to half of the list")):
-            for way, name in NAMES.items():
-                if way in part[f"{direction}_reached"]:
-                    own = [run[f"{direction}_reached"][way] for run in runs]
-                    keys = ("share", "ndcg_kept", "overlap", "coverage", "diversity")
-                    rows.append(
-                        [
-                            label(part["concept"]),
-                            label(f"{direction} {words}"),
-                            label(name),
-                            Cell(
-                                f"{sum(row is not None for row in own)} of {len(own)}",
-                                sum(row is not None for row in own),
-                            ),
-                            *(cell(over(own, at(key))) for key in keys),
-                        ]
-                    )
-    columns = [
-        Column("concept", text=True),
-        Column("goal", text=True),
-        Column("way", text=True),
-        Column("seeds that reach it"),
-        *(Column(name) for name in ("share", "NDCG kept", "overlap with unsteered", "coverage", "diversity")),
-    ]
-    users = found[0]["steered"][0]["users"] if found[0]["steered"] else 0
-    return table(f"{users:,} users; the smallest dose that reaches the goal.", columns, rows)
 
 
 def _purity_table(title: str, parts: list[dict[str, Any]], *, bare: bool = False) -> str:
@@ -373,5 +238,6 @@ def _mean_cells(parts: list[dict[str, Any]]) -> list[Cell]:
     return [cell(over(parts, at("mean", str(k), key))) for k in DEPTHS for key in keys]
 
 
-def _form(form: str, beta: float | None) -> str:
+def form_name(form: str, beta: float | None) -> str:
+    """An SAE in words."""
     return FORM_NAMES[form] + ("" if beta is None else f", β = {beta:g}")

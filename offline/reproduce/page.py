@@ -7,7 +7,15 @@ from importlib.resources import files
 from typing import Any
 
 from offline.evaluate.html import DASH, Cell, Column, label, paragraph, section, table, text, tiles
-from offline.reproduce import arviv_figures, arviv_page, bars, klenitskiy_figures, klenitskiy_page
+from offline.reproduce import (
+    arviv_figures,
+    arviv_page,
+    arviv_steering,
+    bars,
+    klenitskiy_figures,
+    klenitskiy_page,
+    klenitskiy_steering,
+)
 from offline.reproduce.config import TITLES
 from offline.reproduce.figures import Drawing
 from offline.reproduce.pieces import details
@@ -47,7 +55,7 @@ def render(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
             klenitskiy_page.recommender(document),
             klenitskiy_page.autoencoders(document),
             klenitskiy_page.interpretability(document, drawn),
-            klenitskiy_page.steering(document, drawn),
+            klenitskiy_steering.steering(document, drawn),
             klenitskiy_page.hierarchy(document, drawn),
         ]
     else:
@@ -56,8 +64,8 @@ def render(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
             arviv_page.fidelity(document, drawn),
             arviv_page.purity(document, drawn),
             arviv_page.neurons(document, drawn),
-            arviv_page.promotion(document, drawn),
-            arviv_page.steering(document, drawn),
+            arviv_steering.promotion(document, drawn),
+            arviv_steering.steering(document, drawn),
         ]
     body = "".join([bar_by_bar(document), *parts, provenance(document)])
     links = "".join(f'<a href="#{a}">{text(name)}</a>' for a, name in NAVIGATION if f'<section id="{a}"' in body)
