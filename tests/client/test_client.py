@@ -172,9 +172,7 @@ def test_a_refusal_has_code_field_sentence_reason_and_request_id(tiller: TillerC
 
 
 def test_what_cannot_be_sent_is_a_value_error(tiller: TillerClient) -> None:
-    with pytest.raises(
-        ValueError, match=r"^who is asking: found user_id and embedding, expected one of them$"
-    ):
+    with pytest.raises(ValueError, match=r"^who is asking: found user_id and embedding, expected one of them$"):
         tiller.recommend(user_id="u1", embedding=[1.0])
     with pytest.raises(ValueError, match=r"^action: found 'boost', expected filter \| demote \| promote$"):
         tiller.recommend(user_id="u1", rules=[Rule("boost", "genre:horror")])  # type: ignore[arg-type]

@@ -189,6 +189,9 @@ def test_values_that_cannot_be(
     assert refuse(["--out", tmp_path / "b", *flags], capsys) == sentence
 
 
+SECTIONS = "sae, recommender, world, label, calibration, evaluation"
+
+
 @pytest.mark.parametrize(
     ("document", "sentence"),
     [
@@ -201,8 +204,8 @@ def test_values_that_cannot_be(
         ({"sae": {"latents": 8, "stage1": {"k_items": 9}}}, "train: sae: expected k_users and k_items must not exceed"),
         ({"label": {"min_acu": 0.7}}, "train: label: min_acu: found an unknown key, expected one of columns, "),
         ({"world": {"item": 300}}, "train: world: item: found an unknown key, expected one of items, "),
-        ({"latents": {}}, "an unknown section, expected one of sae, recommender, world, label, calibration, evaluation. Keys of"),
-        ([1, 2], "found something else, expected sections sae, recommender, world, label, calibration, evaluation, each with keys."),
+        ({"latents": {}}, f"an unknown section, expected one of {SECTIONS}. Keys of"),
+        ([1, 2], f"found something else, expected sections {SECTIONS}, each with keys."),
     ],
     ids=["sae", "stage", "value", "sparsity", "label", "world", "section", "list"],
 )
