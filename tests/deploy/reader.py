@@ -18,7 +18,7 @@ RULES = sorted((DEPLOY / "prometheus" / "rules").glob("*.yml"))
 RULE_TESTS = sorted((DEPLOY / "prometheus" / "tests").glob("*.yml"))
 
 WORDS_OF_PROMQL = {
-    "sum", "rate", "by", "histogram_quantile", "count", "max", "or", "vector", "on", "le", "label_values",
+    "sum", "rate", "by", "histogram_quantile", "count", "max", "or", "vector", "on", "le", "label_values", "time",
 }  # fmt: skip
 
 
