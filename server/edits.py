@@ -158,11 +158,7 @@ def gains(edits: Sequence[Edit], moved: Asked) -> list[Gain]:
         if edit.displacement is not None:
             continue
         posting = moved.posting(edit.steerable) if edit.rule.action is Action.PROMOTE else None
-        if edit.shield is None:
-            out.append(Gain(edit.dose, edit.steerable.gain, posting, floor=edit.floor))
-            continue
-        if posting is not None:
+        if posting is not None and edit.shield is not None:
             posting = replace(posting, readout=posting.readout * edit.shield[posting.items])
-        left = np.where(edit.steerable.gain >= edit.floor, edit.steerable.gain, np.float32(0)) * edit.shield
-        out.append(Gain(edit.dose, left, posting))
+        out.append(Gain(edit.dose, edit.steerable.gain, posting, floor=edit.floor, shield=edit.shield))
     return out

@@ -15,7 +15,7 @@ from server.bits import BitArray
 from server.retrieval.merge import Gain, best_of, total_gain
 from server.types import FloatArray, Ranking
 
-DENSE_LOOKS = 1.0
+DENSE_LOOKS = 5.0
 """Looks of a merge (items of all posting lists, times rules), relative to the catalogue, from which on a pass over the
 catalogue is cheaper."""
 
@@ -43,6 +43,8 @@ def dense_search(scores: FloatArray, k: int, gains: Sequence[Gain], allowed: Bit
         np.multiply(gain.readout, dose, out=step)
         if gain.floor > 0:
             step[gain.readout < gain.floor] = 0
+        if gain.shield is not None:
+            step *= gain.shield
         steered += step
     eligible = len(steered)
     if allowed is not None:

@@ -36,18 +36,22 @@ class Gain:
     """One soft rule on the item channel: ``dose * readout[v]`` is added to the score of item v.
 
     ``dose`` is negative for a demotion, which has no ``posting``. ``readout`` [N]; below ``floor`` it adds nothing.
+    ``shield`` [N]: the part of it that each item gets (None: all of it); a ``posting`` has it in its read-outs already.
     """
 
     dose: float
     readout: FloatArray
     posting: Posting | None = None
     floor: float = 0.0
+    shield: FloatArray | None = None
 
     def of(self, items: IntArray) -> ScoreArray:
         """What the rule adds to each item's score, [len(items)]."""
         values = self.readout[items].astype(np.float64)
         if self.floor > 0:
             values[values < self.floor] = 0
+        if self.shield is not None:
+            values *= self.shield[items]
         return self.dose * values
 
 

@@ -155,7 +155,7 @@ def test_ties_go_to_the_lower_row() -> None:
 
 @pytest.mark.parametrize(
     ("listed", "rules", "exact", "dense"),
-    [(0, 8, True, False), (0, 9, True, True), (0, 9, False, False), (60, 2, False, True), (50, 2, False, False)],
+    [(0, 8, True, False), (0, 9, True, True), (0, 9, False, False), (60, 9, False, True), (50, 9, False, False)],
 )
 def test_many_rules_are_added_in_a_pass_over_the_catalogue(listed: int, rules: int, exact: bool, dense: bool) -> None:
     posting = Posting(np.arange(listed), np.ones(listed, np.float32), np.ones(listed, np.float32))
