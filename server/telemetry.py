@@ -54,6 +54,11 @@ class Telemetry:
         )  # fmt: skip
         self._stages = {stage: stages.labels(stage) for stage in STAGES}
         self._in_flight = Gauge("tiller_in_flight", "Calls being answered now.", registry=registry)
+        self._shed = Counter(
+            "tiller_shed_total", "Calls refused at once because there were too many, by reason.", ("reason",),
+            registry=registry,
+        )  # fmt: skip
+        self._sheds: dict[str, Counter] = {}
         self._rules = Counter(
             "tiller_rules_total", "Rules considered for answered calls.", ("action", "status", "source_kind"),
             registry=registry,
@@ -156,6 +161,13 @@ class Telemetry:
             self._methods[method, code] = known
         known[0].inc()
         known[1].observe(seconds)
+
+    def shed(self, reason: str) -> None:
+        """A call was refused at once because there were too many; ``reason`` is one of the few words in the code."""
+        known = self._sheds.get(reason)
+        if known is None:
+            known = self._sheds[reason] = self._shed.labels(reason)
+        known.inc()
 
     def answered(self, answer: Answer) -> None:
         """What Recommend answered: times, rules, and shares where the answer has its baseline."""

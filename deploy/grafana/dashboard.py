@@ -44,7 +44,8 @@ PANELS: list[tuple[str, str, str, dict[str, str]]] = [
      {"failed": f"(sum(rate(tiller_requests_total{{{JOB}{FAILED}}}[$__rate_interval])) or vector(0))"
                 f" / sum(rate(tiller_requests_total{{{JOB}}}[$__rate_interval]))"}),
     ("In flight", "Calls being answered now. It grows when calls come faster than they are answered.", "short",
-     {"{{instance}}": f"tiller_in_flight{{{JOB}}}"}),
+     {"{{instance}}": f"tiller_in_flight{{{JOB}}}",
+      "shed per second: {{reason}}": rate("tiller_shed_total", "reason")}),
     ("Recommend: latency", "Inside the server, the wait for its turn not counted. Alert: TillerSlow.", "s",
      {"p50": quantile(0.5, "tiller_request_seconds", "", RECOMMEND),
       "p90": quantile(0.9, "tiller_request_seconds", "", RECOMMEND),

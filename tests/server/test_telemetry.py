@@ -57,6 +57,7 @@ def _used(bundle: Bundle) -> Telemetry:
     telemetry.serving(bundle.manifest, load_policies(None))
     telemetry.started("Recommend")
     telemetry.finished("Recommend", "OK", 0.001)
+    telemetry.shed("in_flight")
     rule = CoreRule(Action.DEMOTE, "genre:horror")
     effect = Effect(Considered(rule, Status.APPLIED), share_before=0.5, share_after=0.1)
     nothing = bundle.contents.item_codes.indptr[:0]
