@@ -17,7 +17,7 @@ from torch import nn
 
 from bundle import BundleContents, Calibration, Manifest, load_bundle, refuse_occupied
 from bundle.writer import FileWriter
-from offline import stages
+from offline import inputs, stages
 from offline.config import PipelineConfig
 from offline.export import export_bundle
 from offline.progress import Progress, Quiet
@@ -82,17 +82,17 @@ def _run(
     """``folder``: for files on their way into the bundle."""
     ui = clock.ui
     with clock.stage("data", f"reading {config.dataset or 'tables'}"):
-        dataset, recommender = stages.load(config, ui, modules)
-    told = workspace.claim(stages.deciding_facts(config, dataset, modules), resume=config.resume)
+        dataset, recommender = inputs.load(config, ui, modules)
+    told = workspace.claim(inputs.deciding_facts(config, dataset, modules), resume=config.resume)
     if told:
         ui.say(told)
-    split = stages.hold_out(dataset.interactions, config.protocol, seed=config.seed)
+    split = inputs.hold_out(dataset.interactions, config.protocol, seed=config.seed)
     if recommender is None:
         with clock.stage("recommender", f"training the recommender ({config.recommender})"):
-            recommender = stages.recommend(config, dataset, split, workspace=workspace, ui=ui)
-    embeddings, graphs = recommender.embeddings, stages.graphs(config, recommender, folder)
+            recommender = inputs.recommend(config, dataset, split, workspace=workspace, ui=ui)
+    embeddings, graphs = recommender.embeddings, inputs.graphs(config, recommender, folder)
     with clock.stage("ranking", "ranking against popularity"):
-        ranking = stages.rank(recommender, split, dataset, config.protocol)
+        ranking = inputs.rank(recommender, split, dataset, config.protocol)
     with clock.stage("sae", "training the SAE, stage 1"):
         trained = stages.train(config, recommender, split, workspace=workspace, ui=ui)
     with clock.stage("concepts", "naming concepts"):

@@ -7,15 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from bundle.calibration import POOR_LEFT, POOR_REACHED
 from offline.evaluate.methods import DIRECTIONS, METHODS
 
 ORDER = ("oracle", *METHODS)
-
-POOR_LEFT = 0.2
-"""Share of the base share that a demotion of strength 1 may leave before a concept's reach counts as poor."""
-
-POOR_REACHED = 0.3
-"""Share of the list that a promotion of strength 1 must reach."""
 
 
 def means(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

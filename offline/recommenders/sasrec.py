@@ -16,7 +16,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,9 +29,7 @@ from offline.datasets.types import Embeddings, Interactions
 from offline.recommenders.base import Progress, TrainedRecommender, check_interactions
 from offline.recommenders.epochs import EpochCheckpoint, one_cycle, set_learning_rates
 from offline.recommenders.histories import Histories
-
-CHUNK = 256
-"""Positions scored against all items at a time: their scores stay in the processor's cache."""
+from offline.recommenders.tied_loss import tied_cross_entropy
 
 
 class SasRecConfig(BaseModel):
@@ -132,40 +129,6 @@ class SasRecTower(nn.Module):
     def forward(self, history: Tensor) -> Tensor:
         """User embeddings [B, D] of ``history`` int64 [B, T]: item row + 1, 0 padding on the left, newest last."""
         return self.states(history)[:, -1]
-
-
-class TiedCrossEntropy(torch.autograd.Function):
-    """Mean cross entropy of P states against all N items, forward and gradient in one pass over cached chunks."""
-
-    @staticmethod
-    def forward(ctx: Any, states: Tensor, items: Tensor, target: Tensor) -> Tensor:
-        """``states`` [P, D], ``items`` [N, D], ``target`` [P]; a scalar."""
-        total = 0.0
-        slope, item_slope = torch.empty_like(states), torch.zeros_like(items)
-        for start in range(0, len(states), CHUNK):
-            part, wanted = states[start : start + CHUNK], target[start : start + CHUNK, None]
-            logits = part @ items.T
-            norm = logits.logsumexp(1, keepdim=True)
-            total += float((norm - logits.gather(1, wanted)).sum())
-            probability = logits.sub_(norm).exp_()
-            probability.scatter_add_(1, wanted, torch.full_like(norm, -1))
-            torch.mm(probability, items, out=slope[start : start + CHUNK])
-            item_slope.addmm_(probability.T, part)
-        ctx.save_for_backward(slope, item_slope)
-        ctx.count = len(states)
-        return states.new_tensor(total / len(states))
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-        """The kept gradients, scaled."""
-        slope, item_slope = ctx.saved_tensors
-        return slope * (grad / ctx.count), item_slope * (grad / ctx.count), None
-
-
-def tied_cross_entropy(states: Tensor, items: Tensor, target: Tensor) -> Tensor:
-    """Mean of ``logsumexp(states[j] . items) - states[j] . items[target[j]]`` over the P positions."""
-    loss: Tensor = TiedCrossEntropy.apply(states, items, target)  # type: ignore[no-untyped-call]
-    return loss
 
 
 class SasRec:

@@ -5,9 +5,10 @@ from pydantic import ValidationError
 from torch.nn import functional
 
 from offline.datasets.types import Interactions
-from offline.recommenders import sasrec
+from offline.recommenders import sasrec, tied_loss
 from offline.recommenders.histories import Histories
-from offline.recommenders.sasrec import SasRec, SasRecConfig, SasRecTower, tied_cross_entropy
+from offline.recommenders.sasrec import SasRec, SasRecConfig, SasRecTower
+from offline.recommenders.tied_loss import tied_cross_entropy
 
 pytestmark = pytest.mark.train
 
@@ -58,7 +59,7 @@ def test_attention_by_hand():
 
 @pytest.mark.parametrize("chunk", [2, 3, 50])
 def test_the_tied_cross_entropy_is_torch_s(monkeypatch, chunk):
-    monkeypatch.setattr(sasrec, "CHUNK", chunk)
+    monkeypatch.setattr(tied_loss, "CHUNK", chunk)
     generator = torch.Generator().manual_seed(0)
     states, items = (torch.randn(rows, 4, generator=generator, requires_grad=True) for rows in (7, 9))
     target = torch.tensor([0, 8, 3, 3, 1, 2, 5])
