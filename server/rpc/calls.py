@@ -14,6 +14,7 @@ import structlog
 from grpc.aio import ServicerContext
 
 from server.errors import InvalidRequest, SteeringError
+from server.rpc.decode import Unreadable
 from server.rpc.errors import code_of, status_of
 from server.types import Answer, Query
 
@@ -99,6 +100,8 @@ def unary(method: str) -> Callable[[Callable[[Any, _Request, str], Awaitable[_Re
             code, request_id = grpc.StatusCode.CANCELLED, ""
             try:
                 request_id = _request_id(request, context)
+                if isinstance(request, Unreadable):
+                    raise _unreadable(request)
                 response = await handle(self, request, request_id)
                 code = grpc.StatusCode.OK
                 return response
@@ -126,6 +129,13 @@ def _report(calls: Calls, method: str, request_id: str, error: Exception) -> Non
         )  # fmt: skip
     else:
         calls.log.error("internal error", method=method, request_id=request_id, exc_info=error)
+
+
+def _unreadable(request: Unreadable) -> InvalidRequest:
+    return InvalidRequest(
+        "the request cannot be read", found=f"{request.size} bytes, {request.reason}",
+        expected="a message of protos/steering/v1", hint="Was it made from another version of the proto files?",
+    )  # fmt: skip
 
 
 def _request_id(request: object, context: ServicerContext[Any, Any]) -> str:
