@@ -14,11 +14,14 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from bundle.errors import TillerError
+from server.settings import Settings
 from server.types import Action, Answer, Effect, Query, Status
 
 QUEUED = 10_000
@@ -113,6 +116,27 @@ class DecisionLog:
             except queue.Empty:
                 return
             yield entry
+
+
+@contextmanager
+def opened_log(settings: Settings, count: Callable[[Fate], None]) -> Iterator[DecisionLog | None]:
+    """The decision log that the settings ask for, flushed at the end of the block; None where none is wanted.
+
+    Raises:
+        TillerError: its file cannot be written.
+    """
+    if settings.decision_log is None:
+        yield None
+        return
+    try:
+        log = DecisionLog(settings.decision_log, settings.decision_sample, settings.decision_log_mib << 20, count)
+    except OSError as error:
+        raise TillerError(
+            f"cannot write the decision log {settings.decision_log}", found=error.strerror,
+            hint="Make its folder, or name another file: --decision-log PATH.",
+        ) from error  # fmt: skip
+    with closing(log):
+        yield log
 
 
 class _Rotating:
