@@ -23,10 +23,11 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.catalogue import write_catalogue
 from bundle import load_bundle, search_query
-from server.catalogue import POSTING_FLOOR, Catalogue, Steerable
+from cli.bench.catalogue import write_catalogue
+from server.catalogue import Catalogue
 from server.retrieval import FlatRetriever, Gain, Posting, dense_search, steered_search
+from server.steerable import POSTING_FLOOR, Steerable
 
 K = 10
 RULES = (0, 1, 2, 4, 8, 16, 32)

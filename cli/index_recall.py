@@ -16,7 +16,7 @@ import numpy as np
 
 from bundle import LATENT_FAMILY, Bundle, IndexParams, RecallRow
 from server.bits import BitArray
-from server.catalogue import Catalogue, Steerable
+from server.catalogue import Catalogue
 from server.encoder import Encoder
 from server.retrieval import (
     FlatRetriever,
@@ -28,6 +28,7 @@ from server.retrieval import (
 )
 from server.settings import Limits
 from server.steer import Engine
+from server.steerable import Steerable
 from server.types import Action, Channel, FloatArray, Membership, Query, Rule
 
 Step = Callable[[int, int], None]

@@ -7,6 +7,7 @@ P posting list of a promotion.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Protocol
@@ -16,7 +17,6 @@ import numpy.typing as npt
 
 from server import bits
 from server.bits import BitArray
-from server.catalogue import Steerable
 from server.retrieval import (
     Gain,
     NetworkRetriever,
@@ -28,6 +28,7 @@ from server.retrieval import (
     prefers_dense,
     steered_search,
 )
+from server.steerable import Steerable
 from server.types import FloatArray, IntArray, Ranking
 
 ScoreArray = npt.NDArray[np.float64]
@@ -144,14 +145,16 @@ class MetricAsked:
         return known
 
 
-class _ByNetwork:
-    """What both ways of asking a network share: the embedding moves, and contributions are score differences."""
+class ByDifferences(ABC):
+    """What is not linear shares: a contribution is what the score changes when its part joins those before it."""
 
+    @abstractmethod
     def scores(self, rows: IntArray) -> ScoreArray:
-        raise NotImplementedError
+        """See Asked."""
 
-    def moved(self, displacements: Sequence[FloatArray]) -> _ByNetwork:
-        raise NotImplementedError
+    @abstractmethod
+    def moved(self, displacements: Sequence[FloatArray]) -> ByDifferences:
+        """See Asked."""
 
     def moves(self, displacements: Sequence[FloatArray], rows: IntArray) -> ScoreArray:
         """See Asked.
@@ -168,7 +171,7 @@ class _ByNetwork:
         return out
 
 
-class NetworkAsked(_ByNetwork):
+class NetworkAsked(ByDifferences):
     """A scorer network over every item: scored once, then everything is read off."""
 
     def __init__(self, retriever: NetworkRetriever, x: FloatArray) -> None:
@@ -203,7 +206,7 @@ class NetworkAsked(_ByNetwork):
         return NetworkAsked(self._retriever, _add(self._x, displacements))
 
 
-class ProxyAsked(_ByNetwork):
+class ProxyAsked(ByDifferences):
     """A scorer network over the candidates that the proxies propose."""
 
     def __init__(self, retriever: ProxyRetriever, x: FloatArray) -> None:

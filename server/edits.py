@@ -16,9 +16,10 @@ import numpy as np
 from bundle import Dial, dose
 from server.asked import Asked, ScoreArray
 from server.bits import BitArray
-from server.catalogue import POSTING_FLOOR, Catalogue, Steerable
+from server.catalogue import Catalogue
 from server.encoder import Encoder
 from server.retrieval import Gain
+from server.steerable import POSTING_FLOOR, Steerable
 from server.types import Action, Channel, FloatArray, IntArray, Ranking, Rule
 
 

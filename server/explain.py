@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from server import bits
 from server.asked import Asked
-from server.catalogue import Catalogue, Steerable
+from server.catalogue import Catalogue
 from server.edits import Edit
+from server.steerable import Steerable
 from server.types import Contribution, Explanation, IntArray, Ranking
 
 CONCEPTS_SHOWN = 5
