@@ -36,7 +36,7 @@ class Decoding:
         """What the generated code calls besides; it would find the methods by their own parsers."""
 
 
-class _Tolerant(grpc.GenericRpcHandler[Any, Any]):
+class _Tolerant(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic at run time
     def __init__(self, inner: grpc.GenericRpcHandler[Any, Any]) -> None:
         self._inner = inner
         self._found: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
