@@ -26,7 +26,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.catalogue import write_catalogue
+from cli.bench.catalogue import write_catalogue
 from bundle import Bundle, HnswParams, IndexKind, load_bundle, search_query, search_vectors
 from offline.index import build_index, make_params
 from server.retrieval import ApproximateRetriever, HnswSearcher, IvfSearcher, Searcher, searchers

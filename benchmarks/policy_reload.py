@@ -28,7 +28,7 @@ from typing import Any
 import grpc
 import numpy as np
 
-from benchmarks.catalogue import write_catalogue
+from cli.bench.catalogue import write_catalogue
 from bundle import load_bundle
 from protos.steering.v1.recommend_pb2 import RecommendRequest
 from protos.steering.v1.recommend_pb2_grpc import RecommendServiceStub
