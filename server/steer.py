@@ -64,6 +64,7 @@ class Engine:
         clock.lap("user")
 
         plan = self._plan(query)
+        clock.lap("plan")
         excluded, unknown = self._excluded(query.exclude)
         if query.exclude_history:
             seen = bits.of_rows(np.array(history, np.int64), len(self.retriever))
@@ -71,7 +72,7 @@ class Engine:
         allowed = self._allowed(plan, excluded)
         soft = [rule for rule in plan.applied if rule.action is not Action.FILTER]
         filtered = len(soft) < len(plan.applied)
-        clock.lap("plan")
+        clock.lap("mask")
 
         depth = max(query.k, dose.depth(query.k)) if soft or query.explain else query.k
         asker = edits.Asker(x, asked, allowed, asked.search(depth, allowed), query.k)

@@ -174,7 +174,7 @@ class Effect:
 class Answer:
     """Facts about one request; the edges turn them into messages, metrics and logs.
 
-    ``timings`` are seconds per stage: user, plan, edit, search, explain; the edge adds its own. ``eligible`` and
+    ``timings`` are seconds per stage: user, plan, mask, search, edit, explain; the edge adds its own. ``eligible`` and
     ``short_reason`` are set only when fewer than k items pass; ``filled``: how many of the last places a filter's
     fallback filled then. ``history``: how many of its ids the user tower read, and how many the catalogue does not
     have; None where the request brought none.

@@ -27,14 +27,20 @@ def rate(metric: str, by: str, more: str = "") -> str:
     return f"sum by ({by}) (rate({metric}{{{JOB}{more}}}[$__rate_interval]))"
 
 
-def share(when: str) -> str:
-    """Mean share of a steered concept in the lists."""
-    parts = (rate(f"tiller_concept_share_{part}", "concept, action", f', when="{when}"') for part in ("sum", "count"))
+def total(metric: str, more: str = "") -> str:
+    """Per second, of all instances together."""
+    return f"sum(rate({metric}{{{JOB}{more}}}[$__rate_interval]))"
+
+
+def share(when: str, of: str = "concept") -> str:
+    """Mean share of a steered concept, or of a policy's concepts, in the lists."""
+    parts = (rate(f"tiller_{of}_share_{part}", f"{of}, action", f', when="{when}"') for part in ("sum", "count"))
     return " / ".join(parts)
 
 
 RECOMMEND = ', method="Recommend"'
 FAILED = ', code=~"INTERNAL|UNKNOWN"'
+OUTSIDE, JUDGED = ', verdict="outside"', ', verdict=~"inside|outside"'
 
 # Title, what it answers, unit, {legend: query}.
 PANELS: list[tuple[str, str, str, dict[str, str]]] = [
@@ -59,20 +65,43 @@ PANELS: list[tuple[str, str, str, dict[str, str]]] = [
     ("Share before and after", "Mean share of each steered concept in the lists, without and with steering.",
      "percentunit",
      {"{{concept}} {{action}}, before": share("before"), "{{concept}} {{action}}, after": share("after")}),
+    ("Policies that act", "Part of the answers in which a policy acted, or in shadow mode would have.", "percentunit",
+     {"{{policy}} ({{mode}})": rate("tiller_policy_fired_total", "policy, mode")
+                               + f" / on () group_left () {total('tiller_policy_evaluations_total')}"}),
+    ("Policies: share before and after", "What each policy does to its concepts' share of the lists.", "percentunit",
+     {"{{policy}} {{action}}, before": share("before", "policy"),
+      "{{policy}} {{action}}, after": share("after", "policy")}),
+    ("Overlap with the unsteered list", "How much of what people would have seen is still there; of steered answers.",
+     "percentunit",
+     {"mean": f"{total('tiller_overlap_sum')} / {total('tiller_overlap_count')}",
+      "p10": quantile(0.1, "tiller_overlap", "")}),
     ("Short lists", "Answers for which fewer items passed than were asked for: filters and exclusions left too few.",
      "percentunit",
      {"short": f"sum(rate(tiller_short_lists_total{{{JOB}}}[$__rate_interval])) / sum(rate("
                f"tiller_requests_total{{{JOB}{RECOMMEND}, code=\"OK\"}}[$__rate_interval]))",
       "places filled by a fallback, per second": f"sum(rate(tiller_filled_places_total{{{JOB}}}[$__rate_interval]))"}),
     ("Bundle served", "Who serves what; during a rollout there are two.", "short",
-     {"{{name}} {{bundle_id}}": f"count by (name, bundle_id) (tiller_bundle_info{{{JOB}}})"}),
+     {"{{name}} {{bundle_id}}": f"sum by (name, bundle_id) (tiller_bundle_info{{{JOB}}})",
+      "age in hours: {{instance}}": f"(time() - tiller_bundle_loaded_timestamp_seconds{{{JOB}}}) / 3600",
+      "reloads per second: {{result}}": rate("tiller_bundle_reloads_total", "result")}),
     ("Policies", "Loaded policies by mode, and the revision served.", "short",
      {"{{mode}}": f"max by (mode) (tiller_policies{{{JOB}}})",
-      "revision {{revision}}": f"count by (revision) (tiller_policy_info{{{JOB}}})"}),
+      "revision {{revision}}": f"sum by (revision) (tiller_policy_info{{{JOB}}})"}),
     ("Policy reloads", "Revisions taken or refused per second; seconds since the folder was last looked at.", "short",
      {"{{result}}": f"sum by (result) (rate(tiller_policy_reloads_total{{{JOB}}}[$__rate_interval]))",
       "refused folder": f"max(tiller_policies_stale{{{JOB}}})",
       "seconds since looked at": f"max(time() - tiller_policies_checked_timestamp_seconds{{{JOB}}})"}),
+    ("Incoming users: out of distribution",
+     "Part of the sampled user vectors beyond what 99.9 % of the training's show. Alert: TillerDrift.", "percentunit",
+     {"outside": f"(sum(rate(tiller_user_vectors_total{{{JOB}{OUTSIDE}}}[$__rate_interval])) or vector(0))"
+                 f" / {total('tiller_user_vectors_total', JUDGED)}"}),
+    ("Incoming users: reconstruction error",
+     "Part of a user vector that the SAE does not reconstruct, beside the training's own quantiles.", "percentunit",
+     {"p50": quantile(0.5, "tiller_user_error", ""), "p99": quantile(0.99, "tiller_user_error", ""),
+      "training p{{quantile}}": f'max by (quantile) (tiller_training_quantile{{{JOB}, figure="error"}})'}),
+    ("Incoming users: L0", "Active latents of a user vector, beside the training's own quantiles.", "short",
+     {"p50": quantile(0.5, "tiller_user_latents", ""), "p99": quantile(0.99, "tiller_user_latents", ""),
+      "training p{{quantile}}": f'max by (quantile) (tiller_training_quantile{{{JOB}, figure="l0"}})'}),
     ("Decision log", "Answers written down and answers dropped because the disk did not keep up.", "ops",
      {"{{result}}": rate("tiller_decisions_total", "result")}),
     ("Memory", "Resident memory of each server process.", "bytes",

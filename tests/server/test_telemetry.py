@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import grpc
+import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, generate_latest
 
 from bundle import Bundle
 from protos.steering.v1.recommend_pb2 import RecommendRequest, RecommendResponse
 from protos.steering.v1.recommend_pb2_grpc import RecommendServiceStub
 from protos.steering.v1.rules_pb2 import Rule
 from server.policy import load_policies
-from server.telemetry import Telemetry
+from server.telemetry import STAGES, Telemetry
 from server.types import Action, Answer, Considered, Effect, Ranking, Status
 from server.types import Rule as CoreRule
 from tests.docs_reader import ROOT
@@ -58,13 +60,20 @@ def _used(bundle: Bundle) -> Telemetry:
     telemetry.started("Recommend")
     telemetry.finished("Recommend", "OK", 0.001)
     telemetry.shed("in_flight")
-    rule = CoreRule(Action.DEMOTE, "genre:horror")
+    telemetry.drift.trained_on({"error": {"0.5": 0.1}})
+    rule = CoreRule(Action.DEMOTE, "genre:horror", source="policy:kids")
     effect = Effect(Considered(rule, Status.APPLIED), share_before=0.5, share_after=0.1)
-    nothing = bundle.contents.item_codes.indptr[:0]
-    telemetry.answered(
-        Answer(Ranking(nothing, nothing.astype("float32")), (effect,), "b", "none", {"search": 0.001}, eligible=0)
-    )
+    telemetry.answered(answered(effect, eligible=0))
     return telemetry
+
+
+def answered(*effects: Effect, **more: Any) -> Answer:
+    nothing = np.zeros(0, np.int64)
+    return Answer(Ranking(nothing, nothing.astype(np.float32)), effects, "b", "r", {"search": 0.001}, **more)
+
+
+def read(telemetry: Telemetry) -> dict[str, float]:
+    return read_metrics(generate_latest(telemetry.registry).decode())
 
 
 def test_the_documentation_has_every_metric_with_its_type_and_labels_and_no_other(bundle: Bundle) -> None:
@@ -104,7 +113,8 @@ def test_calls_are_counted_by_method_and_code_and_timed(bundle: Bundle) -> None:
     assert metrics['tiller_requests_total{code="INVALID_ARGUMENT",method="Recommend"}'] == 1
     assert metrics['tiller_request_seconds_count{method="Recommend"}'] == 4
     assert metrics["tiller_in_flight"] == 0
-    stages = ("decode", "user", "plan", "search", "edit", "explain", "encode")
+    stages = ("decode", "user", "plan", "mask", "search", "edit", "explain", "encode")
+    assert stages == STAGES
     assert {metrics[f'tiller_stage_seconds_count{{stage="{stage}"}}'] for stage in stages} == {3}
     inside = sum(metrics[f'tiller_stage_seconds_sum{{stage="{stage}"}}'] for stage in stages)
     assert 0 < inside <= metrics['tiller_request_seconds_sum{method="Recommend"}']
@@ -200,9 +210,8 @@ def test_a_concept_that_two_rules_steer_the_same_way_counts_once() -> None:
     telemetry = Telemetry()
     twice = [CoreRule(Action.FILTER, "genre:horror", source=source) for source in ("request", "policy:kids")]
     effects = tuple(Effect(Considered(r, Status.APPLIED), share_before=0.5, share_after=0.0) for r in twice)
-    empty = make_world(items=10).contents.item_codes.indptr[:0]
-    telemetry.answered(Answer(Ranking(empty, empty.astype("float32")), effects, "b", "none", {}))
-    metrics = read_metrics(generate_latest(telemetry.registry).decode())
+    telemetry.answered(answered(*effects))
+    metrics = read(telemetry)
     assert metrics['tiller_concept_share_count{action="filter",concept="genre:horror",when="before"}'] == 1
     assert metrics['tiller_concept_share_sum{action="filter",concept="genre:horror",when="before"}'] == 0.5
 
@@ -211,8 +220,80 @@ def test_another_bundle_takes_the_place_of_the_first(bundle: Bundle) -> None:
     telemetry = Telemetry()
     telemetry.serving(bundle.manifest.model_copy(update={"bundle_id": "old"}), load_policies(None))
     telemetry.serving(bundle.manifest, load_policies(None))
-    metrics = read_metrics(generate_latest(telemetry.registry).decode())
+    metrics = read(telemetry)
     assert [name for name in metrics if name.startswith("tiller_bundle_info")] == [
         f'tiller_bundle_info{{bundle_id="{bundle.manifest.bundle_id}",name="planted",'
         f'tiller_version="{bundle.manifest.tiller_version}"}}'
     ]
+
+
+def test_policies_are_counted_where_they_act_and_where_they_would(bundle: Bundle, policies: Path) -> None:
+    with live(bundle.path, policies=policies) as server:
+        for _ in range(3):
+            _ask(server, attributes={"surface": "kids"})
+        _ask(server)
+        metrics = server.metrics()
+    assert metrics["tiller_policy_evaluations_total"] == 4
+    assert metrics['tiller_policy_fired_total{mode="enforce",policy="kids"}'] == 3
+    assert metrics['tiller_policy_fired_total{mode="shadow",policy="trial"}'] == 4
+    assert not [name for name in metrics if 'policy="off"' in name]
+    labels = '{action="filter",policy="kids",when="%s"}'
+    assert metrics["tiller_policy_share_count" + labels % "before"] == 3
+    assert metrics["tiller_policy_share_sum" + labels % "after"] == 0
+    assert not [name for name in metrics if name.startswith("tiller_policy_share") and "trial" in name]
+
+
+def test_without_policies_none_is_evaluated(bundle: Bundle) -> None:
+    with live(bundle.path) as server:
+        _ask(server)
+        assert server.metrics()["tiller_policy_evaluations_total"] == 0
+
+
+def test_overlap_is_that_of_the_steered_answers(bundle: Bundle) -> None:
+    with live(bundle.path) as server:
+        for user in ("u1", "u2"):
+            _ask(server, user_id=user, include_baseline=True)  # not steered: it is its own baseline
+        rules = [Rule(action="ACTION_PROMOTE", concept="genre:western", strength=1)]
+        seen = [_ask(server, user_id=user, rules=rules, include_baseline=True).overlap for user in ("u1", "u2", "u3")]
+        metrics = server.metrics()
+    assert metrics["tiller_overlap_count"] == 3
+    assert metrics["tiller_overlap_sum"] == pytest.approx(sum(seen))
+    assert 0 < sum(seen) < 3
+
+
+def test_one_policy_with_two_rules_fires_once() -> None:
+    telemetry = Telemetry()
+    rules = [CoreRule(Action.FILTER, f"genre:{name}", source="policy:kids") for name in ("horror", "comedy")]
+    telemetry.answered(answered(*(Effect(Considered(rule, Status.APPLIED)) for rule in rules)))
+    assert read(telemetry)['tiller_policy_fired_total{mode="enforce",policy="kids"}'] == 1
+
+
+def test_labels_stay_bounded() -> None:
+    """A thousand policies and concepts make as many series as the bounds allow, and nothing is lost."""
+    telemetry = Telemetry()
+    for number in range(1000):
+        rule = CoreRule(Action.DEMOTE, f"genre:{number}", source=f"policy:{number}")
+        effect = Effect(Considered(rule, Status.APPLIED), share_before=0.5, share_after=0.25)
+        telemetry.answered(answered(effect))
+        telemetry.shed(f"reason {number}")
+    metrics = read(telemetry)
+    for name, other, most in (
+        ("tiller_policy_fired_total", '{mode="enforce",policy="other"}', 100),
+        ("tiller_concept_share_count", '{action="demote",concept="other",when="after"}', 200),
+        ("tiller_policy_share_count", '{action="demote",policy="other",when="after"}', 100),
+        ("tiller_shed_total", '{reason="other"}', 16),
+    ):
+        found = {key: value for key, value in metrics.items() if key.startswith(name) and "before" not in key}
+        assert len(found) == most + 1
+        assert found[name + other] == 1000 - most
+        assert sum(found.values()) == 1000
+
+
+def test_every_gauge_says_how_it_adds_up_over_processes() -> None:
+    modes = {
+        name: collector._multiprocess_mode
+        for name, collector in Telemetry().registry._names_to_collectors.items()
+        if isinstance(collector, Gauge)
+    }
+    assert modes.pop("tiller_in_flight") == "livesum"
+    assert set(modes.values()) == {"livemax", "livemin"}  # facts: of a process that is gone nothing is left
