@@ -35,6 +35,7 @@ from server.policy import PolicySet, load_policies
 from server.process import port_file, until_told_to_stop
 from server.reload import Served, watch
 from server.rpc import AdminService, Calls, ConceptService, RecommendService, admin, concepts, recommend
+from server.rpc.decode import Decoding
 from server.settings import Settings
 from server.steer import Engine
 from server.telemetry import MetricsServer, Telemetry
@@ -105,8 +106,8 @@ async def running(settings: Settings, log: FilteringBoundLogger) -> AsyncIterato
         concept_service = stack.enter_context(closing(ConceptService(served.current, calls)))
         server = make_server(settings)
         recommender = RecommendService(served.current, calls, settings.share_sample)
-        add_RecommendServiceServicer_to_server(recommender, server)
-        add_ConceptServiceServicer_to_server(concept_service, server)
+        add_RecommendServiceServicer_to_server(recommender, Decoding(server))
+        add_ConceptServiceServicer_to_server(concept_service, Decoding(server))
         health_pb2_grpc.add_HealthServicer_to_server(state, server)
         reflect(server, recommend.NAME, concepts.NAME, health.SERVICE_NAME)
         address = bind(server, settings.host, settings.port, "--port")
@@ -156,7 +157,7 @@ async def _admin(served: Served, calls: Calls, settings: Settings) -> AsyncItera
         return
     server = make_server(settings)
     with closing(AdminService(served, calls)) as service:
-        add_AdminServiceServicer_to_server(service, server)
+        add_AdminServiceServicer_to_server(service, Decoding(server))
         reflect(server, admin.NAME)
         address = bind(server, settings.admin_host, settings.admin_port, "--admin-port")
         await server.start()

@@ -46,8 +46,8 @@ class _Tolerant(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic
         found = self._found.get(details.method)
         if found is None:
             handler = self._inner.service(details)
-            if handler is None:
-                return None
+            if handler is None or handler.request_deserializer is None:
+                return handler
             found = handler._replace(request_deserializer=_parser(handler.request_deserializer))  # type: ignore[attr-defined]
             self._found[details.method] = found
         return found
