@@ -57,6 +57,13 @@ class Asked(Protocol):
         """Unsteered scores of some items, [len(rows)]."""
         ...
 
+    def elsewhere(self, rows: IntArray, deltas: FloatArray) -> ScoreArray:
+        """Unsteered scores that some items would have if their embeddings were moved by ``deltas`` [len(rows), D].
+
+        Under cosine an embedding is its unit vector, and the moved one is brought back to unit length.
+        """
+        ...
+
     def moved(self, displacements: Sequence[FloatArray]) -> Asked:
         """The same question from a place further on, by each displacement [D] in turn."""
         ...
@@ -66,25 +73,26 @@ class Asked(Protocol):
         ...
 
 
-def ask(retriever: Retriever, x: FloatArray, query: FloatArray, vectors: FloatArray) -> Asked:
+def ask(retriever: Retriever, x: FloatArray, query: FloatArray, vectors: FloatArray, *, unit: bool = False) -> Asked:
     """Put an embedding ``x`` [D], ``query`` [D'] as an index is asked, to whatever ``retriever`` searches.
 
-    ``vectors`` [N, D']: the items' search vectors.
+    ``vectors`` [N, D']: the items' search vectors; ``unit``: they are, because the metric is cosine.
     """
     if isinstance(retriever, NetworkRetriever):
         return NetworkAsked(retriever, x)
     if isinstance(retriever, ProxyRetriever):
         return ProxyAsked(retriever, x)
-    return MetricAsked(retriever, query, vectors)
+    return MetricAsked(retriever, query, vectors, unit=unit)
 
 
 class MetricAsked:
     """Inner products of the query [D'] with search vectors."""
 
-    def __init__(self, retriever: Retriever, query: FloatArray, vectors: FloatArray) -> None:
+    def __init__(self, retriever: Retriever, query: FloatArray, vectors: FloatArray, *, unit: bool = False) -> None:
         self._retriever = retriever
         self._query = query
         self._vectors = vectors
+        self._unit = unit
         self._postings: dict[str, FloatArray] = {}
         self._listed = 0
 
@@ -115,6 +123,14 @@ class MetricAsked:
         """See Asked."""
         return self._vectors[rows].astype(np.float64) @ self._query
 
+    def elsewhere(self, rows: IntArray, deltas: FloatArray) -> ScoreArray:
+        """See Asked."""
+        vectors = self._vectors[rows].astype(np.float64)
+        vectors[:, : deltas.shape[1]] += deltas
+        if self._unit:
+            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return np.asarray(vectors @ self._query, np.float64)
+
     def moved(self, displacements: Sequence[FloatArray]) -> MetricAsked:
         """See Asked.
 
@@ -124,7 +140,7 @@ class MetricAsked:
         query = self._query.copy()
         for displacement in displacements:
             query[: len(displacement)] += displacement
-        return MetricAsked(self._retriever, query, self._vectors)
+        return MetricAsked(self._retriever, query, self._vectors, unit=self._unit)
 
     def moves(self, displacements: Sequence[FloatArray], rows: IntArray) -> ScoreArray:
         """See Asked."""
@@ -201,6 +217,10 @@ class NetworkAsked(ByDifferences):
         """See Asked."""
         return self._all[rows].astype(np.float64)
 
+    def elsewhere(self, rows: IntArray, deltas: FloatArray) -> ScoreArray:
+        """See Asked."""
+        return self._retriever.network.elsewhere(self._x, rows, deltas).astype(np.float64)
+
     def moved(self, displacements: Sequence[FloatArray]) -> NetworkAsked:
         """See Asked."""
         return NetworkAsked(self._retriever, _add(self._x, displacements))
@@ -244,6 +264,10 @@ class ProxyAsked(ByDifferences):
     def scores(self, rows: IntArray) -> ScoreArray:
         """See Asked."""
         return self._retriever.network.of(self._x, rows).astype(np.float64)
+
+    def elsewhere(self, rows: IntArray, deltas: FloatArray) -> ScoreArray:
+        """See Asked."""
+        return self._retriever.network.elsewhere(self._x, rows, deltas).astype(np.float64)
 
     def moved(self, displacements: Sequence[FloatArray]) -> ProxyAsked:
         """See Asked."""

@@ -12,7 +12,8 @@ from bundle import LATENT_FAMILY, Bundle, Concept, search_vectors
 from server import bits
 from server.errors import UnknownConcept, UnknownUser
 from server.steerable import Steerable
-from server.types import FloatArray
+from server.subjects import Subjects
+from server.types import FloatArray, Rule
 
 LATENTS_KEPT = 128
 """Latents whose dense gain column stays in memory; 4 bytes x items each."""
@@ -39,6 +40,7 @@ class Catalogue:
         self._named = {concept.id: self._concept(concept) for concept in self.concepts if concept.row is not None}
         self._latent_scale = contents.item_codes.latent_scale()
         self._latent = lru_cache(maxsize=LATENTS_KEPT)(self._make_latent)
+        self.subjects = Subjects(contents, self.find, self.item_rows, self.vectors)
 
     def find(self, concept_id: str) -> Steerable:
         """The concept (``genre:horror``) or latent (``latent:113``).
@@ -53,6 +55,22 @@ class Catalogue:
         if latent is not None:
             return self._latent(latent)
         raise self._unknown(concept_id, concept_id.partition(":")[0])
+
+    def of(self, rule: Rule) -> Steerable:
+        """What a rule names.
+
+        Raises:
+            UnknownConcept: see ``find`` and server.subjects.
+        """
+        return self.find(rule.concept) if rule.subject is None else self.subjects.find(rule.subject)
+
+    def offers(self, rule: Rule) -> bool:
+        """Whether ``of`` would succeed."""
+        try:
+            self.of(rule)
+        except UnknownConcept:
+            return False
+        return True
 
     @property
     def named(self) -> Iterable[Steerable]:

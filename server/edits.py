@@ -18,8 +18,11 @@ from server.asked import Asked, ScoreArray
 from server.bits import BitArray
 from server.catalogue import Catalogue
 from server.encoder import Encoder
+from server.overlaid import OverlaidAsked, Push, together
 from server.retrieval import Gain
 from server.steerable import POSTING_FLOOR, Steerable
+from server.subject import Toward
+from server.toward import Pusher
 from server.types import Action, Channel, FloatArray, IntArray, Ranking, Rule
 
 
@@ -43,15 +46,22 @@ class Asker:
 class Edit:
     """A soft rule with its dose in score units (negative: demotion), and on the query channel its displacement [D].
 
-    ``shield`` [N]: the part of a promotion's gain that the plan's demotions leave to each item; None: all of it.
+    ``push``: items that it moves, in place of adding to scores; the dose is then the largest rise among them for this
+    user. ``shield`` [N]: the part of a promotion's gain that the plan's demotions leave to each item; None: all of it.
     """
 
     rule: Rule
     steerable: Steerable
     dose: float
     displacement: FloatArray | None = None
+    push: Push | None = None
     shield: FloatArray | None = None
     note: str = ""
+
+    @property
+    def adds(self) -> bool:
+        """Whether it adds to scores: neither the query moves for it, nor an item."""
+        return self.displacement is None and self.push is None
 
     @property
     def floor(self) -> float:
@@ -65,13 +75,18 @@ class Edit:
         return values if self.shield is None else values * self.shield[rows]
 
 
-def make_edits(rules: Sequence[Rule], catalogue: Catalogue, encoder: Encoder, asker: Asker) -> list[Edit]:
+def make_edits(
+    rules: Sequence[Rule], catalogue: Catalogue, encoder: Encoder, pusher: Pusher, asker: Asker
+) -> list[Edit]:
     """Dose every soft rule for this user; the SAE is asked only when a rule is on the query channel."""
     edits: list[Edit] = []
     shield = _shield(rules, catalogue)
     scale: FloatArray | None = None
     for rule in rules:
-        steerable = catalogue.find(rule.concept)
+        steerable = catalogue.of(rule)
+        if isinstance(rule.subject, Toward):
+            edits.append(_pushed(rule, rule.subject, steerable, pusher, asker))
+            continue
         signed = signed_dose(rule, steerable, asker, catalogue.dial)
         note = catalogue.dial.poor(rule.concept, rule.channel.value, _action(rule), k=asker.k)
         if rule.channel is Channel.ITEM:
@@ -87,6 +102,13 @@ def make_edits(rules: Sequence[Rule], catalogue: Catalogue, encoder: Encoder, as
             note = f"the query channel cannot move {rule.concept} in this bundle; use the item channel"
             edits.append(Edit(rule, steerable, 0.0, np.zeros_like(asker.x), note=note))
     return edits
+
+
+def _pushed(rule: Rule, subject: Toward, steerable: Steerable, pusher: Pusher, asker: Asker) -> Edit:
+    push = pusher.push(subject).times(rule.strength)
+    rise = asker.asked.elsewhere(push.rows, push.deltas) - asker.asked.scores(push.rows)
+    note = "" if push.deltas.any() else f"the audience of {subject.audience} has these items among its ten best already"
+    return Edit(rule, steerable, float(rise[np.argmax(np.abs(rise))]), push=push, note=note)
 
 
 def signed_dose(rule: Rule, steerable: Steerable, asker: Asker, dial: Dial) -> float:
@@ -121,6 +143,7 @@ def capped(edits: list[Edit], asker: Asker, most: float) -> list[Edit]:
             edit,
             dose=edit.dose * part,
             displacement=None if edit.displacement is None else edit.displacement * np.float32(part),
+            push=None if edit.push is None else edit.push.times(part),
             note=f"{edit.note}; {note}" if edit.note else note,
         )
         for edit in edits
@@ -138,7 +161,7 @@ def _shield(rules: Sequence[Rule], catalogue: Catalogue) -> FloatArray | None:
         return None
     left = np.ones(len(catalogue.item_ids), np.float32)
     for rule in demoted:
-        left *= 1 - catalogue.find(rule.concept).gain
+        left *= 1 - catalogue.of(rule).gain
     return left
 
 
@@ -147,16 +170,18 @@ def _action(rule: Rule) -> Literal["promote", "demote"]:
 
 
 def displaced(asked: Asked, edits: Sequence[Edit]) -> Asked:
-    """The question moved by the query channel's edits; the same object when there are none."""
+    """The question moved by the query channel's edits, over the items that moved; the same object when there are none."""
     moves = [edit.displacement for edit in edits if edit.displacement is not None]
-    return asked.moved(moves) if moves else asked
+    pushes = [edit.push for edit in edits if edit.push is not None]
+    moved = asked.moved(moves) if moves else asked
+    return OverlaidAsked(moved, together(pushes)) if pushes else moved
 
 
 def gains(edits: Sequence[Edit], moved: Asked) -> list[Gain]:
     """The item channel's edits, for the exact merge; ``moved`` is the question whose scores they add to."""
     out = []
     for edit in edits:
-        if edit.displacement is not None:
+        if not edit.adds:
             continue
         posting = moved.posting(edit.steerable) if edit.rule.action is Action.PROMOTE else None
         if posting is not None and edit.shield is not None:

@@ -1,7 +1,8 @@
 """Why an item has its score, as data: base score, what each rule added, base rank, the concepts it carries.
 
 The parts sum to the score (law 7): a gain adds ``dose x read-out``; a displacement of the query adds ``dx . v`` where
-the score is an inner product, and through a scorer network what the score changes when it joins those before it.
+the score is an inner product, and through a scorer network what the score changes when it joins those before it; an
+item that is moved gains what its score changes, seen by the moved query.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from server import bits
 from server.asked import Asked
 from server.catalogue import Catalogue
 from server.edits import Edit
+from server.overlaid import rises
 from server.steerable import Steerable
 from server.types import Contribution, Explanation, IntArray, Ranking
 
@@ -51,11 +53,16 @@ def explain(
 
 def _values(rows: IntArray, asked: Asked, edits: Sequence[Edit]) -> list[list[float]]:
     """What each edit adds to each item's score, [edits][len(rows)]."""
-    moves = iter(asked.moves([edit.displacement for edit in edits if edit.displacement is not None], rows))
+    displacements = [edit.displacement for edit in edits if edit.displacement is not None]
+    moves = iter(asked.moves(displacements, rows))
+    pushes = iter(rises(asked.moved(displacements), [edit.push for edit in edits if edit.push is not None], rows))
     values = []
     for edit in edits:
         if edit.displacement is not None:
             values.append(next(moves).tolist())
+            continue
+        if edit.push is not None:
+            values.append(next(pushes).tolist())
             continue
         values.append((edit.dose * edit.readout(rows)).tolist())
     return values

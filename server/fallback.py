@@ -34,7 +34,7 @@ def filled(
     forbidden = taken if excluded is None else taken | excluded
     for rule in plan.applied:
         if rule.action is Action.FILTER and not rule.fills:
-            forbidden = forbidden | catalogue.find(rule.concept).members(rule.membership)
+            forbidden = forbidden | catalogue.of(rule).members(rule.membership)
     more = search(missing, ~forbidden)
     if not len(more.items):
         return ranking
@@ -48,7 +48,7 @@ def told(effects: tuple[Effect, ...], fill: IntArray, catalogue: Catalogue) -> t
 
 def _told(effect: Effect, fill: IntArray, catalogue: Catalogue) -> Effect:
     rule = effect.considered.rule
-    inside = int(bits.has_each(catalogue.find(rule.concept).members(rule.membership), fill).sum())
+    inside = int(bits.has_each(catalogue.of(rule).members(rule.membership), fill).sum())
     if not inside:
         return effect
     places = "1 place that would be empty holds an item" if inside == 1 else (

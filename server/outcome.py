@@ -23,7 +23,7 @@ def effects(
         edit = by_rule.get(id(considered.rule))
         before = after = None
         if baseline is not None and considered.status is not Status.UNKNOWN_CONCEPT:
-            members = catalogue.find(considered.rule.concept).members(considered.rule.membership)
+            members = catalogue.of(considered.rule).members(considered.rule.membership)
             before, after = share(members, baseline), share(members, ranking)
         dose, note = (edit.dose, edit.note) if edit is not None else (0.0, "")
         out.append(Effect(considered, dose=dose, note=note, share_before=before, share_after=after))

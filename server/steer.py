@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from server.explain import explain
 from server.policy import PolicySet, resolve
 from server.retrieval import Retriever, open_retriever
 from server.settings import Limits
+from server.toward import Pusher
 from server.types import Action, Answer, Explanation, FloatArray, Order, Plan, Query, Ranking, Rule
 from server.validate import validate
 
@@ -41,6 +43,11 @@ class Engine:
         catalogue = Catalogue(bundle)
         retriever = open_retriever(bundle, catalogue.vectors)
         return cls(catalogue, Encoder(bundle), retriever, policies, limits or Limits())
+
+    @cached_property
+    def pusher(self) -> Pusher:
+        """Moves items toward audiences, as this engine's recommender scores them."""
+        return Pusher(self.catalogue, self.retriever)
 
     @property
     def bundle_id(self) -> str:
@@ -94,7 +101,7 @@ class Engine:
 
         explanations: tuple[Explanation, ...] = ()
         if query.explain:
-            named = frozenset(entry.rule.concept for entry in plan.considered)
+            named = frozenset(entry.rule.concept for entry in plan.considered if entry.rule.subject is None)
             explanations = explain(ranking, asked, unsteered, made, self.catalogue, named=named)
         baseline = _head(unsteered, query.k) if query.baseline else None
         items = len(self.retriever)
@@ -116,6 +123,7 @@ class Engine:
             history=None if query.history is None else self._history_use(query.history, history),
             eligible=eligible,
             filled=len(fill),
+            incoming=None if query.user_id is not None else x,
             short_reason="" if eligible is None else outcome.why_short(plan, excluded, eligible, items, query.k),
         )
         clock.lap("explain")
@@ -146,8 +154,9 @@ class Engine:
             x = np.ascontiguousarray(query.embedding, np.float32)
         manifest = self.catalogue.bundle.manifest
         q = search_query(x, has_bias=manifest.item_bias, metric=manifest.metric)
-        x = q if manifest.metric == "cosine" else x
-        return x, ask(self.retriever, x, q, self.catalogue.vectors), history
+        cosine = manifest.metric == "cosine"
+        x = q if cosine else x
+        return x, ask(self.retriever, x, q, self.catalogue.vectors, unit=cosine), history
 
     def _history_use(self, item_ids: tuple[str, ...], rows: list[int]) -> tuple[int, int]:
         """How many of a history's ids the tower read, and how many the catalogue does not have."""
@@ -160,7 +169,7 @@ class Engine:
                 query.attributes, user=query.user_id, at=query.at, mandatory_only=not query.use_policies
             )
             rules = (*query.rules, *matching)
-        return resolve(rules, self.catalogue.is_offered)
+        return resolve(rules, self.catalogue.offers)
 
     def _excluded(self, item_ids: tuple[str, ...]) -> tuple[BitArray | None, int]:
         """The excluded items (None: none), and how many ids the catalogue does not have."""
@@ -176,13 +185,14 @@ class Engine:
         forbidden = excluded
         for rule in plan.applied:
             if rule.action is Action.FILTER:
-                members = self.catalogue.find(rule.concept).members(rule.membership)
+                members = self.catalogue.of(rule).members(rule.membership)
                 forbidden = members if forbidden is None else forbidden | members
         return None if forbidden is None else ~forbidden
 
     def _edits(self, soft: list[Rule], asker: edits.Asker) -> tuple[list[edits.Edit], Asked]:
         """The soft rules as edits, and the question moved by them: given strengths first, then shares, then the cap."""
-        made = edits.make_edits([rule for rule in soft if rule.share is None], self.catalogue, self.encoder, asker)
+        given = [rule for rule in soft if rule.share is None]
+        made = edits.make_edits(given, self.catalogue, self.encoder, self.pusher, asker)
         moved = edits.displaced(asker.asked, made)
         made += targets.solve([rule for rule in soft if rule.share is not None], made, self.catalogue, asker, moved)
         within = edits.capped(made, asker, self.limits.max_displacement)

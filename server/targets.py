@@ -68,7 +68,7 @@ def solve(rules: Sequence[Rule], fixed: Sequence[Edit], catalogue: Catalogue, as
         moved: the question after the fixed edits' moves of the query.
     """
     if not rules or not len(asker.base.items):
-        return [Edit(rule, catalogue.find(rule.concept).binary, 0.0) for rule in rules]
+        return [Edit(rule, catalogue.of(rule).binary, 0.0) for rule in rules]
     size = len(catalogue.item_ids)
     length = min(asker.k, size if asker.allowed is None else bits.count(asker.allowed, size))
     targets = [_target(rule, catalogue, length) for rule in rules]
@@ -95,7 +95,7 @@ def _target(rule: Rule, catalogue: Catalogue, length: int) -> Target:
     part = rule.share * length
     # .3 of 10 is 3, whatever the third decimal of a float says.
     bound = math.ceil(part - 1e-9) if rule.action is Action.PROMOTE else math.floor(part + 1e-9)
-    return Target(Edit(rule, catalogue.find(rule.concept).binary, 0.0), bound)
+    return Target(Edit(rule, catalogue.of(rule).binary, 0.0), bound)
 
 
 def _members(target: Target, items: IntArray) -> BoolArray:
@@ -119,7 +119,7 @@ def _doses(
     """Doses [targets], not negative, and whether all targets are met among the pool."""
     base = moved.scores(pool)
     for edit in fixed:
-        if edit.displacement is None:
+        if edit.adds:
             base = base + edit.dose * edit.readout(pool)
     columns = [target.sign * target.edit.readout(pool) for target in targets]
     inside = [_members(target, pool) for target in targets]

@@ -9,6 +9,8 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from server.subject import Subject
+
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
@@ -54,6 +56,7 @@ class Rule:
     ``shadow``: belongs to a policy that only counts what it would have done. ``fills``: a filter whose owner wants
     empty places filled with what it leaves out, after everything that passes, rather than a short list. ``share`` in
     [0, 1], in place of a strength: a demotion leaves at most, a promotion gives at least this part of the list.
+    ``subject``: what it names where that is not one concept; ``concept`` is then its text.
     """
 
     action: Action
@@ -66,6 +69,7 @@ class Rule:
     shadow: bool = False
     fills: bool = False
     share: float | None = None
+    subject: Subject | None = None
 
     @property
     def force(self) -> float:
@@ -177,7 +181,8 @@ class Answer:
     ``timings`` are seconds per stage: user, plan, mask, search, edit, explain; the edge adds its own. ``eligible`` and
     ``short_reason`` are set only when fewer than k items pass; ``filled``: how many of the last places a filter's
     fallback filled then. ``history``: how many of its ids the user tower read, and how many the catalogue does not
-    have; None where the request brought none.
+    have; None where the request brought none. ``incoming``: the user's embedding [D] as the SAE reads it, where it did not
+    lie in the bundle.
     """
 
     ranking: Ranking
@@ -193,3 +198,4 @@ class Answer:
     eligible: int | None = None
     filled: int = 0
     short_reason: str = ""
+    incoming: FloatArray | None = None

@@ -27,12 +27,12 @@ _K = TypeVar("_K")
 _Key = tuple[int, float, str, str, str, bool]
 
 
-def resolve(rules: Iterable[Rule], is_offered: Callable[[str], bool]) -> Plan:
+def resolve(rules: Iterable[Rule], offers: Callable[[Rule], bool]) -> Plan:
     """Decide what becomes of every rule.
 
     Args:
         rules: the request's and the matching policies'.
-        is_offered: whether the bundle can steer a concept or latent. A policy may name one that it cannot.
+        offers: whether the bundle can steer what a rule names. A policy may name what it cannot.
 
     Returns:
         Every different rule once: applied ones first (filters, demotes, promotes; in each higher priority first, then
@@ -47,7 +47,7 @@ def resolve(rules: Iterable[Rule], is_offered: Callable[[str], bool]) -> Plan:
     for rule in given:
         if rule.action is not Action.FILTER and rule.force <= 0:
             considered.append(Considered(rule, Status.OFF, "strength 0 is exactly off"))
-        elif not is_offered(rule.concept):
+        elif not offers(rule):
             considered.append(Considered(rule, Status.UNKNOWN_CONCEPT, _unknown(rule)))
         else:
             waiting.append(rule)

@@ -50,6 +50,10 @@ class Network:
         """Scores of some items, [len(rows)]."""
         return self._blocks(x, self._items.take(rows, axis=0))
 
+    def elsewhere(self, x: FloatArray, rows: IntArray, deltas: FloatArray) -> FloatArray:
+        """Scores of some items moved by ``deltas`` [len(rows), D], [len(rows)]."""
+        return self._blocks(x, self._items.take(rows, axis=0) + deltas)
+
     def _blocks(self, x: FloatArray, items: FloatArray) -> FloatArray:
         user = x[None]
         parts = []

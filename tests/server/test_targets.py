@@ -142,11 +142,11 @@ def test_a_share_outranks_any_strength_on_its_concept_and_the_tighter_one_wins()
     policy = Rule(Action.PROMOTE, "genre:horror", 1.0, source="policy:a")
     loose = Rule(Action.PROMOTE, "genre:horror", 1.0, source="policy:b", share=0.1)
     tight = Rule(Action.PROMOTE, "genre:horror", 1.0, source="policy:c", share=0.2)
-    plan = resolve((policy, loose, tight), core.catalogue.is_offered)
+    plan = resolve((policy, loose, tight), core.catalogue.offers)
     assert plan.applied == (tight,)
     low = Rule(Action.DEMOTE, "genre:horror", 1.0, source="policy:b", share=0.1)
     high = Rule(Action.DEMOTE, "genre:horror", 1.0, source="policy:c", share=0.2)
-    assert resolve((low, high), core.catalogue.is_offered).applied == (low,)
+    assert resolve((low, high), core.catalogue.offers).applied == (low,)
 
 
 OUTSIDE = ", expected a part of the list, 0 to 1."

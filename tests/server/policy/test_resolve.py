@@ -22,7 +22,7 @@ def barrier(by: str = "request", membership: Membership = Membership.DEFAULT, co
     return Rule(FILTER, concept, 1.0, membership=membership, source=by)
 
 
-def everything(concept: str) -> bool:
+def everything(rule: Rule) -> bool:
     return True
 
 
@@ -110,7 +110,7 @@ def test_a_shadow_rule_changes_nothing_and_is_told_what_would_become_of_it() -> 
 
 def test_an_unknown_concept_says_what_that_means() -> None:
     rules = [barrier("policy:a"), soft(DEMOTE, 0.5, by="policy:b"), replace(barrier("policy:c"), shadow=True)]
-    plan = resolve([*rules, soft(PROMOTE, 0.5, concept=COMEDY)], lambda concept: concept == COMEDY)
+    plan = resolve([*rules, soft(PROMOTE, 0.5, concept=COMEDY)], lambda rule: rule.concept == COMEDY)
     lacks = "this bundle does not offer genre:horror: "
     assert {entry.rule.source: (entry.status, entry.note) for entry in plan.considered} == {
         "request": (Status.APPLIED, ""),
@@ -146,8 +146,8 @@ RULES = st.builds(
 MANY = st.lists(RULES, max_size=12)
 
 
-def known(concept: str) -> bool:
-    return concept != "genre:unknown"
+def known(rule: Rule) -> bool:
+    return rule.concept != "genre:unknown"
 
 
 @given(st.permutations(range(12)), MANY)
@@ -189,7 +189,7 @@ def test_shadow_rules_are_inert(rules: list[Rule]) -> None:
 @given(MANY)
 def test_the_survivors_are_those_of_the_published_rule(rules: list[Rule]) -> None:
     """An oracle that follows the sentences of docs/policies.md one by one, over all rules for each concept."""
-    live = [rule for rule in set(rules) if not rule.shadow and known(rule.concept)]
+    live = [rule for rule in set(rules) if not rule.shadow and known(rule)]
     expected = {rule for rule in live if rule.action is FILTER}
     for concept in CONCEPTS:
         if any(rule.concept == concept for rule in expected):
