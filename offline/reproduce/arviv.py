@@ -16,6 +16,7 @@ from offline.recommenders.ranking import evaluate_ranking
 from offline.recommenders.split import Protocol
 from offline.reproduce import arviv_units as units
 from offline.reproduce import models, recipes
+from offline.reproduce.arviv_promotion import promoted
 from offline.reproduce.config import BETAS, Plan, ReproduceConfig
 from offline.reproduce.ranker import Ranker
 from offline.reproduce.store import Store
@@ -179,7 +180,7 @@ def _form(
         out["promoted"] = store.data(
             f"{own}.promoted",
             facts | _sizes(plan, "steering_users", "audience", "promoted_items", "network_pairs"),
-            lambda: units.promoted(weights, ranker, world, plan, seed),
+            lambda: promoted(weights, ranker, world, plan, seed),
         )
     return out
 

@@ -12,28 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle import SaeWeights, SparseCodes, dose
-from offline.evaluate.latents import best_latent
 from offline.evaluate.methods import Direction
-from offline.evaluate.panel import Panel, incidence
+from offline.evaluate.panel import incidence
 from offline.label.purity import best_latents, measure_purity, purity_table, top_items
 from offline.reproduce.config import DEPTHS, Plan
 from offline.reproduce.monosemanticity import TOP_OF_THE_PAPER, chance, monosemanticity
-from offline.reproduce.neurons import (
-    decade_histogram,
-    decades,
-    mean_activation,
-    percentiles,
-    popularity_neurons,
-)
-from offline.reproduce.promotion import (
-    WAYS,
-    Stage,
-    at_target,
-    audiences,
-    mean_rows,
-    most_disjoint,
-    promote,
-)
+from offline.reproduce.neurons import decade_histogram, decades, mean_activation, popularity_neurons
+from offline.reproduce.panels import able_users, panel_of, sample
+from offline.reproduce.promotion import audiences
 from offline.reproduce.quality import Judge, fidelity, tag_vectors
 from offline.reproduce.ranker import Ranker
 from offline.reproduce.ways import DOSES, ListsAt, Ways, reach, response
@@ -43,23 +29,11 @@ from sae.metrics import measure
 FIRST = {"ml-1m": ("Horror", "Action", "Sci-Fi", "Children's"), "lastfm": ("electronic", "metal", "pop", "jazz")}
 """Concepts steered first: those with published figures."""
 
-PROMOTION_DOSES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 LARGEST_CONCEPTS = 18
-"""Audiences are those of two of so many largest concepts."""
+"""Mean activations are pictured over so many."""
 
 SUPPRESS_LEFT, PROMOTE_SHARE = 0.1, 0.5
 FANS_LEFT = 0.02
-
-
-def panel_users(world: World, ranker: Ranker, plan: Plan, wanted: int) -> int:
-    """Fewer where a network scores every pair."""
-    return min(wanted, plan.network_pairs // world.items) if ranker.trained.scorer is not None else wanted
-
-
-def sample(world: World, ranker: Ranker, plan: Plan, wanted: int, seed: int) -> Panel:
-    """The panel of a world."""
-    users = panel_users(world, ranker, plan, wanted)
-    return Panel.sample(ranker.trained.embeddings, world.split.train, world.split.test, users, seed)
 
 
 def item_codes(weights: SaeWeights, items: npt.NDArray[np.float32]) -> SparseCodes:
@@ -230,75 +204,3 @@ def fans(
         "nearly_none": reach(lists["item"], judge, members, FANS_LEFT * start, "suppress"),
         **{name: judge(at(amount), members) for name, (at, amount) in asked.items()},
     }
-
-
-def able_users(world: World) -> npt.NDArray[np.intp]:
-    """Users with at least one test item that they have not seen, ascending: only they have an NDCG."""
-    seen, wanted = (incidence(part, world.users, world.items) for part in (world.split.train, world.split.test))
-    fresh = wanted - wanted.multiply(seen)
-    return np.flatnonzero(np.asarray(fresh.sum(axis=1)).ravel() > 0)
-
-
-def panel_of(world: World, users: npt.NDArray[np.intp]) -> Panel:
-    """A panel of the given users."""
-    seen, relevant = (incidence(part, world.users, world.items) for part in (world.split.train, world.split.test))
-    masked = seen[users].toarray() > 0
-    return Panel(users, masked, (relevant[users].toarray() > 0) & ~masked)
-
-
-def promoted(weights: SaeWeights, ranker: Ranker, world: World, plan: Plan, seed: int) -> dict[str, Any]:
-    """Items promoted to two disjoint audiences, one after the other, with what it costs everyone else."""
-    items = ranker.trained.embeddings.items
-    codes = item_codes(weights, items)
-    largest = np.argsort(-world.members.sum(1), kind="stable")[:LARGEST_CONCEPTS]
-    able = able_users(world)
-    seen = incidence(world.split.train, world.users, world.items)[able]
-    a, b = (int(largest[n]) for n in most_disjoint(seen, world.members[largest], plan.audience))
-    first, second = (able[part] for part in audiences(seen, (world.members[a], world.members[b]), plan.audience))
-    rng = np.random.default_rng(seed)
-    others = np.setdiff1d(able, np.concatenate([first, second]))
-    room = panel_users(world, ranker, plan, plan.steering_users)
-    users = np.concatenate([first, second, np.sort(rng.permutation(others)[:room])])
-    stage = Stage.of(ranker, panel_of(world, users))
-    rows = (np.arange(len(first)), len(first) + np.arange(len(second)))
-    chosen = promotable(world, world.members[a] | world.members[b], plan.promoted_items, rng)
-    titles = world.dataset.items["title"].to_pylist()
-    directions: list[dict[str, Any]] = []
-    scale = codes.latent_scale()
-    for concept, target, other in ((a, *rows), (b, *rows[::-1])):
-        latent = best_latent(codes, world.members[concept])
-        entry: dict[str, Any] = {"toward": world.names[concept], "latent": latent}
-        for way in WAYS:
-            runs = [
-                promote(
-                    ranker,
-                    weights,
-                    stage,
-                    int(item),
-                    latent=latent,
-                    unit=float(scale[latent]),
-                    target=target,
-                    other=other,
-                    doses=PROMOTION_DOSES,
-                    way=way,
-                )
-                for item in chosen
-            ]
-            mean = mean_rows(runs)
-            entry[way] = {"rows": mean, "at_half": at_target(mean, 0.5)}
-        directions.append(entry)
-    return {
-        "audiences": [world.names[a], world.names[b]],
-        "users": [len(first), len(second), len(users) - len(first) - len(second)],
-        "items": [titles[item] for item in chosen],
-        "directions": directions,
-    }
-
-
-def promotable(
-    world: World, taken: npt.NDArray[np.bool_], count: int, rng: np.random.Generator
-) -> npt.NDArray[np.intp]:
-    """Items of middling popularity (half to nine tenths of the items are less popular) outside the concepts."""
-    share = percentiles(world.popularity)
-    able = np.flatnonzero((share >= 0.5) & (share <= 0.9) & ~taken & world.members.any(0))
-    return np.sort(rng.permutation(able)[:count])

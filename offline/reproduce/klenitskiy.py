@@ -14,8 +14,8 @@ from offline.recommenders.sasrec import SasRecTower
 from offline.reproduce import klenitskiy_units as units
 from offline.reproduce import models, recipes
 from offline.reproduce.arviv import ranking
-from offline.reproduce.arviv_units import sample as sample_panel
 from offline.reproduce.config import Plan, ReproduceConfig
+from offline.reproduce.panels import sample as sample_panel
 from offline.reproduce.ranker import Ranker
 from offline.reproduce.states import LAYERS, Layer, Sequences
 from offline.reproduce.store import Store

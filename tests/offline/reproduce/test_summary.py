@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bundle.errors import DataError
-from offline.reproduce.arviv_units import able_users
+from offline.reproduce.panels import able_users
 from offline.reproduce.summary import Figure, at, cell, over
 from offline.reproduce.worlds import _archive, make_world
 from tests.offline.reproduce import tiny
