@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -36,6 +36,17 @@ class Settings(BaseSettings, Limits):
     )  # fmt: skip
 
     bundle: Path = Field(description="folder of the bundle to serve; its checksums are proved at start")
+    bundle_poll_seconds: float = Field(
+        default=5.0, ge=0, le=3600,
+        description="how often it is looked whether --bundle leads to another bundle now, besides watching; 0: never",
+    )  # fmt: skip
+    bundles_root: Path | None = Field(
+        default=None, description="folder below which the admin service may name other bundles; left out: it may not"
+    )
+    accept_losses: bool = Field(
+        default=False,
+        description="take another bundle although it lacks concepts of policies in force, users or the embedding's length",
+    )
     policies: Path | None = Field(default=None, description="folder of policy files; left out: no policies")
     policy_poll_seconds: float = Field(
         default=5.0, ge=0, le=3600,
@@ -64,6 +75,29 @@ class Settings(BaseSettings, Limits):
     share_sample: float = Field(
         default=0.1, ge=0, le=1,
         description="part of the steered requests whose unsteered list is computed too, for tiller_concept_share",
+    )  # fmt: skip
+    users: Literal["bundle", "redis"] = Field(
+        default="bundle", description="where the vector of a user id is looked up; redis needs tiller[redis]"
+    )
+    users_fallback: Literal["bundle", "refuse"] = Field(
+        default="bundle", description="whom Redis does not give: the bundle's own vector if there is one, or a refusal"
+    )
+    redis_url: SecretStr = Field(
+        default=SecretStr("redis://127.0.0.1:6379/0"),
+        description="redis://, rediss:// or unix://; with a password, better in the environment",
+    )
+    redis_prefix: str = Field(
+        default="tiller:user", min_length=1, description="keys are PREFIX:SPACE:USER_ID (docs/operations.md)"
+    )
+    redis_space: str | None = Field(
+        default=None, description="SPACE of the keys; left out: the first 12 digits of the item vectors' checksum"
+    )
+    redis_timeout_seconds: float = Field(default=0.05, gt=0, le=60, description="how long one look-up may take")
+    breaker_failures: int = Field(default=5, ge=1, description="failed look-ups in a row after which Redis is left alone")
+    breaker_seconds: float = Field(default=2.0, gt=0, le=3600, description="for how long, before one look-up tries again")
+    drain_delay_seconds: float = Field(
+        default=0.0, ge=0, le=3600,
+        description="after SIGTERM, how long health says NOT_SERVING while calls are still taken, for balancers to notice",
     )  # fmt: skip
     drain_seconds: float = Field(
         default=10.0, ge=0, le=3600, description="after SIGTERM, how long calls in flight may take to finish"
