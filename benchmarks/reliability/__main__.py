@@ -1,0 +1,33 @@
+"""Each part is one command, its figures one file: OUT/PART.json."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+from pathlib import Path
+
+PARTS = {
+    "requests": "hostile requests over gRPC: a clear refusal or a right answer",
+}
+
+
+def main() -> int:
+    """Run a part; 0 where every promise held."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.reliability", description=__doc__)
+    parts = parser.add_subparsers(dest="part", required=True, metavar="PART")
+    for name, help_text in PARTS.items():
+        module = import_module(f"benchmarks.reliability.{name}")
+        part = parts.add_parser(
+            name, help=help_text, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        part.add_argument("--out", type=Path, default=Path("runs/reliability"), help="folder of the figures")
+        module.arguments(part)
+        part.set_defaults(run=module.run)
+    asked = parser.parse_args()
+    status: int = asked.run(asked)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
