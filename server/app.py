@@ -28,6 +28,7 @@ from server.arguments import read_settings
 from server.background import beside
 from server.decisions import opened_log
 from server.draining import drain
+from server.drift import DriftWatch
 from server.listening import bind, join, make_server, reflect
 from server.loading import load_engine
 from server.logs import make_logger, unbuffered
@@ -35,7 +36,7 @@ from server.policy import PolicySet, load_policies
 from server.process import port_file, until_told_to_stop
 from server.reload import Served, watch
 from server.rpc import AdminService, Calls, ConceptService, RecommendService, admin, concepts, recommend
-from server.rpc.decode import Decoding
+from server.rpc.decode import decoding
 from server.settings import Settings
 from server.steer import Engine
 from server.telemetry import MetricsServer, Telemetry
@@ -101,13 +102,15 @@ async def running(settings: Settings, log: FilteringBoundLogger) -> AsyncIterato
         decisions = stack.enter_context(opened_log(settings, telemetry.decided))
         metrics_host = settings.metrics_host or settings.host
         metrics = stack.enter_context(MetricsServer(telemetry, metrics_host, settings.metrics_port))
-        calls = Calls(telemetry, log, decisions)
+        drift = stack.enter_context(closing(DriftWatch(settings.drift_sample, telemetry.drift)))
+        drift.serving(engine.catalogue.bundle)
+        calls = Calls(telemetry, log, decisions, drift)
         state = health.Health((recommend.NAME, concepts.NAME))
         concept_service = stack.enter_context(closing(ConceptService(served.current, calls)))
         server = make_server(settings)
         recommender = RecommendService(served.current, calls, settings.share_sample)
-        add_RecommendServiceServicer_to_server(recommender, Decoding(server))
-        add_ConceptServiceServicer_to_server(concept_service, Decoding(server))
+        add_RecommendServiceServicer_to_server(recommender, decoding(server))
+        add_ConceptServiceServicer_to_server(concept_service, decoding(server))
         health_pb2_grpc.add_HealthServicer_to_server(state, server)
         reflect(server, recommend.NAME, concepts.NAME, health.SERVICE_NAME)
         address = bind(server, settings.host, settings.port, "--port")
@@ -157,7 +160,7 @@ async def _admin(served: Served, calls: Calls, settings: Settings) -> AsyncItera
         return
     server = make_server(settings)
     with closing(AdminService(served, calls)) as service:
-        add_AdminServiceServicer_to_server(service, Decoding(server))
+        add_AdminServiceServicer_to_server(service, decoding(server))
         reflect(server, admin.NAME)
         address = bind(server, settings.admin_host, settings.admin_port, "--admin-port")
         await server.start()

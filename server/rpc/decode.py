@@ -1,14 +1,15 @@
 """Bytes that are no message: a refusal that says so.
 
-gRPC answers UNKNOWN with a Python exception's text where a request cannot be parsed, before any method is called. Services
-registered through ``Decoding`` get ``Unreadable`` in the request's place, and ``server.rpc.calls.unary`` refuses it.
+gRPC answers UNKNOWN with a Python exception's text where a request cannot be parsed, before any method is called.
+Services registered with ``decoding(server)`` get ``Unreadable`` in the request's place, and ``server.rpc.calls.unary``
+refuses it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -22,8 +23,13 @@ class Unreadable:
     reason: str
 
 
-class Decoding:
-    """Stands where a ``grpc.aio.Server`` is registered with, and lets unreadable requests reach its methods."""
+def decoding(server: grpc.aio.Server) -> grpc.aio.Server:
+    """What to register a service with in the server's place, so that unreadable requests reach its methods."""
+    return cast("grpc.aio.Server", _Registrar(server))
+
+
+class _Registrar:
+    """As much of a server as generated code registers with."""
 
     def __init__(self, server: grpc.aio.Server) -> None:
         self._server = server
