@@ -45,7 +45,7 @@ class Settings(BaseSettings, Limits):
     )
     accept_losses: bool = Field(
         default=False,
-        description="take another bundle although it lacks concepts of policies in force, users or the embedding's length",
+        description="take another bundle although it lacks what policies in force and callers use now",
     )
     policies: Path | None = Field(default=None, description="folder of policy files; left out: no policies")
     policy_poll_seconds: float = Field(
@@ -93,11 +93,15 @@ class Settings(BaseSettings, Limits):
         default=None, description="SPACE of the keys; left out: the first 12 digits of the item vectors' checksum"
     )
     redis_timeout_seconds: float = Field(default=0.05, gt=0, le=60, description="how long one look-up may take")
-    breaker_failures: int = Field(default=5, ge=1, description="failed look-ups in a row after which Redis is left alone")
-    breaker_seconds: float = Field(default=2.0, gt=0, le=3600, description="for how long, before one look-up tries again")
+    breaker_failures: int = Field(
+        default=5, ge=1, description="failed look-ups in a row after which Redis is left alone"
+    )
+    breaker_seconds: float = Field(
+        default=2.0, gt=0, le=3600, description="for how long it is, before one look-up tries again"
+    )
     drain_delay_seconds: float = Field(
         default=0.0, ge=0, le=3600,
-        description="after SIGTERM, how long health says NOT_SERVING while calls are still taken, for balancers to notice",
+        description="after SIGTERM, how long calls are still taken while health says NOT_SERVING: balancers notice",
     )  # fmt: skip
     drain_seconds: float = Field(
         default=10.0, ge=0, le=3600, description="after SIGTERM, how long calls in flight may take to finish"
