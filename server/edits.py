@@ -170,7 +170,7 @@ def _action(rule: Rule) -> Literal["promote", "demote"]:
 
 
 def displaced(asked: Asked, edits: Sequence[Edit]) -> Asked:
-    """The question moved by the query channel's edits, over the items that moved; the same object when there are none."""
+    """The question moved by the query channel's edits, over the items that moved; the same object when neither."""
     moves = [edit.displacement for edit in edits if edit.displacement is not None]
     pushes = [edit.push for edit in edits if edit.push is not None]
     moved = asked.moved(moves) if moves else asked

@@ -163,6 +163,19 @@ class Given:
             return Fault("toward", "without items", self.toward, "no toward", hint)
         return self._wrong_weights() or self._wrong_ids()
 
+    def misfit(self, action: str, *, query: bool, share: bool) -> Fault | None:
+        """Why a rule with this action ("filter", ...), on the ``query`` channel or with a ``share``, cannot name it."""
+        if self.toward and (action != "promote" or share):
+            hint = "Items toward an audience have a place of their own in every list. Leave toward out."
+            return Fault("toward", f"not taken by a {'share' if share else action}", self.toward, "no toward", hint)
+        if self.items and query:
+            hint = "Items have no direction that a user could be moved along; name them as examples: like."
+            return Fault("channel", "not taken with items", "query", "item", hint)
+        if self.reversed and action == "filter":
+            hint = "Promote unlike is soft; to return nothing that is like these, filter like."
+            return Fault("unlike", "not taken by a filter without like", f"{len(self.unlike)} items", "like", hint)
+        return None
+
     def named(self) -> tuple[str, Subject | None]:
         """The name that rules are compared by, and the subject; None where that is one concept. Only without a fault.
 

@@ -2,11 +2,12 @@
 
     concepts by weight   A = min(1, sum w_c A_c), the largest w = 1; a member of any concept is a member
     items                A = 1 on these, 0 elsewhere
-    examples             A = clip(l / l*, 0, 1) with l(v) = cos(z_v - m, a), a = mean z of like - (mean z of unlike, or m)
-                         m the catalogue's mean code, l* the median l of ``like``; a member at A >= 0.5
+    examples             A = clip(l / l*, 0, 1) with l(v) = cos(z_v - m, a), a member at A >= 0.5
+                         a = mean z of like - mean z of unlike (without these m), m the catalogue's mean code,
+                         l* the median l of ``like``
 
-Examples are read in the space of the codes, from the catalogue's mean: of the ways compared on MovieLens-1M it finds the
-other members of a genre best, from one example on (docs/decisions/019). What is in ``like`` has A = 1, what is in
+Examples are read in the space of the codes, from the catalogue's mean: of the ways compared on MovieLens-1M it finds
+the other members of a genre best, from one example on (docs/decisions/019). What is in ``like`` has A = 1, what is in
 ``unlike`` A = 0. Legend: N items, L latents, D embedding.
 """
 
@@ -143,9 +144,8 @@ class Subjects:
         effect = 0.0
         if self._contents.scorer == "metric":
             inside = np.unpackbits(readouts if labels is None else labels, count=len(gain), bitorder="little")
-            effect = float(
-                self._lift(inside.astype(np.bool_)) @ (unit.astype(np.float64) @ self._contents.sae.user.w_dec)
-            )
+            moved = unit.astype(np.float64) @ self._contents.sae.user.w_dec
+            effect = float(self._lift(inside.astype(np.bool_)) @ moved)
         return Steerable(
             id=name, gain=gain, direction=unit, effect=effect, labels=labels, readouts=readouts, vectors=self._vectors
         )

@@ -1,13 +1,13 @@
-"""Items moved toward the audience of a concept: their codes are edited, decoded with their residual, and nothing else is.
+"""Items moved toward the audience of a concept: their codes are edited and decoded with their residual.
 
 The audience are the users who score the concept's members highest over an average item, a tenth of a sample of the
 bundle's users; its *mean user* stands for it. An item's code moves along what the members' codes have over the
 catalogue's, decoded by the item tower (the reconstruction error stays in, as for a user's edit):
 
-    v' = v + s b d        d = (mean z of the members - mean z) @ W_dec,  b: where the mean user's score of v reaches s(10)
+    v' = v + s b d      d = (mean z of the members - mean z) @ W_dec, b: where the mean user scores v' as his s(10)
 
-so that at strength s = 1 the mean user of the audience has the item in his ten best, at 0.5 it is half of the way there,
-and who is not of the audience sees it rise as far as he shares its taste. Where b is 0 the item is there already.
+so that at strength s = 1 the mean user of the audience has the item in his ten best, at 0.5 it is half of the way
+there, and who is not of the audience sees it rise as far as he shares that taste. Where b is 0 it is there already.
 Legend: N items, E items of the rule, L latents, D embedding, U users.
 """
 

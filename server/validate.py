@@ -9,6 +9,7 @@ import numpy as np
 from server.catalogue import Catalogue
 from server.errors import InvalidRequest, NotAllowed, UnknownConcept
 from server.settings import Limits
+from server.subject import Fault, parts_of
 from server.types import Action, Channel, FloatArray, Membership, Query, Rule
 
 SHOWN_IDS, SHOWN_CHARACTERS = 3, 40
@@ -116,15 +117,20 @@ def _check_embedding(embedding: FloatArray, dim: int) -> None:
 
 def _check_rule(rule: Rule, path: str, catalogue: Catalogue) -> None:
     try:
-        steerable = catalogue.find(rule.concept)
+        steerable = catalogue.of(rule)
     except UnknownConcept as error:
-        error.field = f"{path}.concept"
+        error.field = f"{path}.{'concept' if rule.subject is None else parts_of(rule.subject).ways[0]}"
         raise
+    if rule.subject is not None:
+        query = rule.channel is Channel.QUERY
+        fault = parts_of(rule.subject).misfit(rule.action.value, query=query, share=rule.share is not None)
+        if fault is not None:
+            raise refused(fault, path)
     if rule.action is Action.FILTER:
         if rule.membership in {Membership.LABEL, Membership.EITHER} and steerable.labels is None:
             raise InvalidRequest(
                 f"{path}.membership", field=f"{path}.membership", found=rule.membership.value,
-                expected="readout", hint=f"{rule.concept} is a latent: nothing labels its items.",
+                expected="readout", hint=_unlabelled(rule),
             )  # fmt: skip
         return
     if math.isnan(rule.strength) or not 0 <= rule.strength <= 1:
@@ -146,6 +152,20 @@ def _check_rule(rule: Rule, path: str, catalogue: Catalogue) -> None:
             f"{path}.channel", field=f"{path}.channel", found="query", expected="item",
             hint=f"Moving users along {rule.concept} does not raise its items in this bundle.",
         )  # fmt: skip
+
+
+def refused(fault: Fault, path: str) -> InvalidRequest:
+    """What a rule at ``path`` is refused with for what it says about its subject."""
+    field = f"{path}.{fault.field}"
+    return InvalidRequest(
+        f"{field}: {fault.what}", field=field, found=fault.found, expected=fault.expected, hint=fault.hint
+    )
+
+
+def _unlabelled(rule: Rule) -> str:
+    if rule.subject is not None:
+        return f"Nothing labels the items of {rule.concept}."
+    return f"{rule.concept} is a latent: nothing labels its items."
 
 
 def _check_pairs(rules: tuple[Rule, ...]) -> None:
