@@ -1,3 +1,4 @@
+from protos.steering.v1 import concepts_pb2 as _concepts_pb2
 from protos.steering.v1 import rules_pb2 as _rules_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -84,7 +85,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("bundle_id", "bundle_name", "items", "concepts", "policy_revision", "policy_folder", "policies", "started_at", "policies_loaded_at", "policies_checked_at", "reloads", "refusals", "stale", "error", "faults", "pid", "version")
+    __slots__ = ("bundle_id", "bundle_name", "items", "concepts", "policy_revision", "policy_folder", "policies", "started_at", "policies_loaded_at", "policies_checked_at", "reloads", "refusals", "stale", "error", "faults", "pid", "version", "bundle_folder", "bundle_loaded_at", "bundle_swaps", "bundle_refusals", "previous_bundle_id", "bundle_error")
     BUNDLE_ID_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_NAME_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
@@ -102,6 +103,12 @@ class GetStatusResponse(_message.Message):
     FAULTS_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FOLDER_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_LOADED_AT_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_SWAPS_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_REFUSALS_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_BUNDLE_ID_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_ERROR_FIELD_NUMBER: _ClassVar[int]
     bundle_id: str
     bundle_name: str
     items: int
@@ -119,7 +126,55 @@ class GetStatusResponse(_message.Message):
     faults: _containers.RepeatedCompositeFieldContainer[PolicyFault]
     pid: int
     version: str
-    def __init__(self, bundle_id: _Optional[str] = ..., bundle_name: _Optional[str] = ..., items: _Optional[int] = ..., concepts: _Optional[int] = ..., policy_revision: _Optional[str] = ..., policy_folder: _Optional[str] = ..., policies: _Optional[int] = ..., started_at: _Optional[float] = ..., policies_loaded_at: _Optional[float] = ..., policies_checked_at: _Optional[float] = ..., reloads: _Optional[int] = ..., refusals: _Optional[int] = ..., stale: _Optional[bool] = ..., error: _Optional[str] = ..., faults: _Optional[_Iterable[_Union[PolicyFault, _Mapping]]] = ..., pid: _Optional[int] = ..., version: _Optional[str] = ...) -> None: ...
+    bundle_folder: str
+    bundle_loaded_at: float
+    bundle_swaps: int
+    bundle_refusals: int
+    previous_bundle_id: str
+    bundle_error: str
+    def __init__(self, bundle_id: _Optional[str] = ..., bundle_name: _Optional[str] = ..., items: _Optional[int] = ..., concepts: _Optional[int] = ..., policy_revision: _Optional[str] = ..., policy_folder: _Optional[str] = ..., policies: _Optional[int] = ..., started_at: _Optional[float] = ..., policies_loaded_at: _Optional[float] = ..., policies_checked_at: _Optional[float] = ..., reloads: _Optional[int] = ..., refusals: _Optional[int] = ..., stale: _Optional[bool] = ..., error: _Optional[str] = ..., faults: _Optional[_Iterable[_Union[PolicyFault, _Mapping]]] = ..., pid: _Optional[int] = ..., version: _Optional[str] = ..., bundle_folder: _Optional[str] = ..., bundle_loaded_at: _Optional[float] = ..., bundle_swaps: _Optional[int] = ..., bundle_refusals: _Optional[int] = ..., previous_bundle_id: _Optional[str] = ..., bundle_error: _Optional[str] = ...) -> None: ...
+
+class LoadBundleRequest(_message.Message):
+    __slots__ = ("path", "accept_losses")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_LOSSES_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    accept_losses: bool
+    def __init__(self, path: _Optional[str] = ..., accept_losses: _Optional[bool] = ...) -> None: ...
+
+class LoadBundleResponse(_message.Message):
+    __slots__ = ("outcome", "bundle_id", "previous_bundle_id", "error", "seconds")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_ID_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_BUNDLE_ID_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    outcome: str
+    bundle_id: str
+    previous_bundle_id: str
+    error: str
+    seconds: float
+    def __init__(self, outcome: _Optional[str] = ..., bundle_id: _Optional[str] = ..., previous_bundle_id: _Optional[str] = ..., error: _Optional[str] = ..., seconds: _Optional[float] = ...) -> None: ...
+
+class RollbackBundleRequest(_message.Message):
+    __slots__ = ("accept_losses",)
+    ACCEPT_LOSSES_FIELD_NUMBER: _ClassVar[int]
+    accept_losses: bool
+    def __init__(self, accept_losses: _Optional[bool] = ...) -> None: ...
+
+class RollbackBundleResponse(_message.Message):
+    __slots__ = ("outcome", "bundle_id", "previous_bundle_id", "error", "seconds")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_ID_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_BUNDLE_ID_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    outcome: str
+    bundle_id: str
+    previous_bundle_id: str
+    error: str
+    seconds: float
+    def __init__(self, outcome: _Optional[str] = ..., bundle_id: _Optional[str] = ..., previous_bundle_id: _Optional[str] = ..., error: _Optional[str] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class ListPoliciesRequest(_message.Message):
     __slots__ = ()
@@ -298,3 +353,43 @@ class ReloadPoliciesResponse(_message.Message):
     error: str
     faults: _containers.RepeatedCompositeFieldContainer[PolicyFault]
     def __init__(self, outcome: _Optional[str] = ..., policy_revision: _Optional[str] = ..., error: _Optional[str] = ..., faults: _Optional[_Iterable[_Union[PolicyFault, _Mapping]]] = ...) -> None: ...
+
+class ListCustomConceptsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListCustomConceptsResponse(_message.Message):
+    __slots__ = ("concepts", "policy_revision")
+    CONCEPTS_FIELD_NUMBER: _ClassVar[int]
+    POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
+    concepts: _containers.RepeatedCompositeFieldContainer[_concepts_pb2.CustomConcept]
+    policy_revision: str
+    def __init__(self, concepts: _Optional[_Iterable[_Union[_concepts_pb2.CustomConcept, _Mapping]]] = ..., policy_revision: _Optional[str] = ...) -> None: ...
+
+class SaveConceptRequest(_message.Message):
+    __slots__ = ("concept",)
+    CONCEPT_FIELD_NUMBER: _ClassVar[int]
+    concept: _concepts_pb2.CustomConcept
+    def __init__(self, concept: _Optional[_Union[_concepts_pb2.CustomConcept, _Mapping]] = ...) -> None: ...
+
+class SaveConceptResponse(_message.Message):
+    __slots__ = ("concept", "replaced", "policy_revision")
+    CONCEPT_FIELD_NUMBER: _ClassVar[int]
+    REPLACED_FIELD_NUMBER: _ClassVar[int]
+    POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
+    concept: _concepts_pb2.Concept
+    replaced: bool
+    policy_revision: str
+    def __init__(self, concept: _Optional[_Union[_concepts_pb2.Concept, _Mapping]] = ..., replaced: _Optional[bool] = ..., policy_revision: _Optional[str] = ...) -> None: ...
+
+class DeleteConceptRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class DeleteConceptResponse(_message.Message):
+    __slots__ = ("policy_revision",)
+    POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
+    policy_revision: str
+    def __init__(self, policy_revision: _Optional[str] = ...) -> None: ...

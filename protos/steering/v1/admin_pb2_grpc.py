@@ -60,6 +60,31 @@ class AdminServiceStub:
                 request_serializer=protos_dot_steering_dot_v1_dot_admin__pb2.ReloadPoliciesRequest.SerializeToString,
                 response_deserializer=protos_dot_steering_dot_v1_dot_admin__pb2.ReloadPoliciesResponse.FromString,
                 _registered_method=True)
+        self.LoadBundle = channel.unary_unary(
+                '/steering.v1.AdminService/LoadBundle',
+                request_serializer=protos_dot_steering_dot_v1_dot_admin__pb2.LoadBundleRequest.SerializeToString,
+                response_deserializer=protos_dot_steering_dot_v1_dot_admin__pb2.LoadBundleResponse.FromString,
+                _registered_method=True)
+        self.RollbackBundle = channel.unary_unary(
+                '/steering.v1.AdminService/RollbackBundle',
+                request_serializer=protos_dot_steering_dot_v1_dot_admin__pb2.RollbackBundleRequest.SerializeToString,
+                response_deserializer=protos_dot_steering_dot_v1_dot_admin__pb2.RollbackBundleResponse.FromString,
+                _registered_method=True)
+        self.ListCustomConcepts = channel.unary_unary(
+                '/steering.v1.AdminService/ListCustomConcepts',
+                request_serializer=protos_dot_steering_dot_v1_dot_admin__pb2.ListCustomConceptsRequest.SerializeToString,
+                response_deserializer=protos_dot_steering_dot_v1_dot_admin__pb2.ListCustomConceptsResponse.FromString,
+                _registered_method=True)
+        self.SaveConcept = channel.unary_unary(
+                '/steering.v1.AdminService/SaveConcept',
+                request_serializer=protos_dot_steering_dot_v1_dot_admin__pb2.SaveConceptRequest.SerializeToString,
+                response_deserializer=protos_dot_steering_dot_v1_dot_admin__pb2.SaveConceptResponse.FromString,
+                _registered_method=True)
+        self.DeleteConcept = channel.unary_unary(
+                '/steering.v1.AdminService/DeleteConcept',
+                request_serializer=protos_dot_steering_dot_v1_dot_admin__pb2.DeleteConceptRequest.SerializeToString,
+                response_deserializer=protos_dot_steering_dot_v1_dot_admin__pb2.DeleteConceptResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -101,6 +126,42 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LoadBundle(self, request, context):
+        """Serve another bundle, below the server's bundles root: verified, opened and warmed beside the present one, then put
+        in its place in one step. A refusal is an answer and changes nothing. Lasts until the process ends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackBundle(self, request, context):
+        """Serve the bundle before the present one again, at once; it was kept warm.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCustomConcepts(self, request, context):
+        """The concepts of one's own that are in force.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SaveConcept(self, request, context):
+        """Write one into the policy folder's concepts.yaml, in the place of what has its id, and bring it into force.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteConcept(self, request, context):
+        """Take one out of concepts.yaml; refused while a policy names it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -128,6 +189,31 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ReloadPolicies,
                     request_deserializer=protos_dot_steering_dot_v1_dot_admin__pb2.ReloadPoliciesRequest.FromString,
                     response_serializer=protos_dot_steering_dot_v1_dot_admin__pb2.ReloadPoliciesResponse.SerializeToString,
+            ),
+            'LoadBundle': grpc.unary_unary_rpc_method_handler(
+                    servicer.LoadBundle,
+                    request_deserializer=protos_dot_steering_dot_v1_dot_admin__pb2.LoadBundleRequest.FromString,
+                    response_serializer=protos_dot_steering_dot_v1_dot_admin__pb2.LoadBundleResponse.SerializeToString,
+            ),
+            'RollbackBundle': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackBundle,
+                    request_deserializer=protos_dot_steering_dot_v1_dot_admin__pb2.RollbackBundleRequest.FromString,
+                    response_serializer=protos_dot_steering_dot_v1_dot_admin__pb2.RollbackBundleResponse.SerializeToString,
+            ),
+            'ListCustomConcepts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCustomConcepts,
+                    request_deserializer=protos_dot_steering_dot_v1_dot_admin__pb2.ListCustomConceptsRequest.FromString,
+                    response_serializer=protos_dot_steering_dot_v1_dot_admin__pb2.ListCustomConceptsResponse.SerializeToString,
+            ),
+            'SaveConcept': grpc.unary_unary_rpc_method_handler(
+                    servicer.SaveConcept,
+                    request_deserializer=protos_dot_steering_dot_v1_dot_admin__pb2.SaveConceptRequest.FromString,
+                    response_serializer=protos_dot_steering_dot_v1_dot_admin__pb2.SaveConceptResponse.SerializeToString,
+            ),
+            'DeleteConcept': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteConcept,
+                    request_deserializer=protos_dot_steering_dot_v1_dot_admin__pb2.DeleteConceptRequest.FromString,
+                    response_serializer=protos_dot_steering_dot_v1_dot_admin__pb2.DeleteConceptResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -266,6 +352,141 @@ class AdminService:
             '/steering.v1.AdminService/ReloadPolicies',
             protos_dot_steering_dot_v1_dot_admin__pb2.ReloadPoliciesRequest.SerializeToString,
             protos_dot_steering_dot_v1_dot_admin__pb2.ReloadPoliciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LoadBundle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steering.v1.AdminService/LoadBundle',
+            protos_dot_steering_dot_v1_dot_admin__pb2.LoadBundleRequest.SerializeToString,
+            protos_dot_steering_dot_v1_dot_admin__pb2.LoadBundleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackBundle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steering.v1.AdminService/RollbackBundle',
+            protos_dot_steering_dot_v1_dot_admin__pb2.RollbackBundleRequest.SerializeToString,
+            protos_dot_steering_dot_v1_dot_admin__pb2.RollbackBundleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCustomConcepts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steering.v1.AdminService/ListCustomConcepts',
+            protos_dot_steering_dot_v1_dot_admin__pb2.ListCustomConceptsRequest.SerializeToString,
+            protos_dot_steering_dot_v1_dot_admin__pb2.ListCustomConceptsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SaveConcept(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steering.v1.AdminService/SaveConcept',
+            protos_dot_steering_dot_v1_dot_admin__pb2.SaveConceptRequest.SerializeToString,
+            protos_dot_steering_dot_v1_dot_admin__pb2.SaveConceptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteConcept(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steering.v1.AdminService/DeleteConcept',
+            protos_dot_steering_dot_v1_dot_admin__pb2.DeleteConceptRequest.SerializeToString,
+            protos_dot_steering_dot_v1_dot_admin__pb2.DeleteConceptResponse.FromString,
             options,
             channel_credentials,
             insecure,

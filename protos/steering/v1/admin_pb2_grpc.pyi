@@ -43,6 +43,18 @@ class AdminServiceStub:
     """Who would see what differently under these files than under the policies in force. Changes nothing."""
     ReloadPolicies: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ReloadPoliciesRequest, _admin_pb2.ReloadPoliciesResponse]
     """Read the server's own folder again, now."""
+    LoadBundle: _grpc.UnaryUnaryMultiCallable[_admin_pb2.LoadBundleRequest, _admin_pb2.LoadBundleResponse]
+    """Serve another bundle, below the server's bundles root: verified, opened and warmed beside the present one, then put
+    in its place in one step. A refusal is an answer and changes nothing. Lasts until the process ends.
+    """
+    RollbackBundle: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RollbackBundleRequest, _admin_pb2.RollbackBundleResponse]
+    """Serve the bundle before the present one again, at once; it was kept warm."""
+    ListCustomConcepts: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListCustomConceptsRequest, _admin_pb2.ListCustomConceptsResponse]
+    """The concepts of one's own that are in force."""
+    SaveConcept: _grpc.UnaryUnaryMultiCallable[_admin_pb2.SaveConceptRequest, _admin_pb2.SaveConceptResponse]
+    """Write one into the policy folder's concepts.yaml, in the place of what has its id, and bring it into force."""
+    DeleteConcept: _grpc.UnaryUnaryMultiCallable[_admin_pb2.DeleteConceptRequest, _admin_pb2.DeleteConceptResponse]
+    """Take one out of concepts.yaml; refused while a policy names it."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -59,6 +71,18 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Who would see what differently under these files than under the policies in force. Changes nothing."""
     ReloadPolicies: _aio.UnaryUnaryMultiCallable[_admin_pb2.ReloadPoliciesRequest, _admin_pb2.ReloadPoliciesResponse]  # type: ignore[assignment]
     """Read the server's own folder again, now."""
+    LoadBundle: _aio.UnaryUnaryMultiCallable[_admin_pb2.LoadBundleRequest, _admin_pb2.LoadBundleResponse]  # type: ignore[assignment]
+    """Serve another bundle, below the server's bundles root: verified, opened and warmed beside the present one, then put
+    in its place in one step. A refusal is an answer and changes nothing. Lasts until the process ends.
+    """
+    RollbackBundle: _aio.UnaryUnaryMultiCallable[_admin_pb2.RollbackBundleRequest, _admin_pb2.RollbackBundleResponse]  # type: ignore[assignment]
+    """Serve the bundle before the present one again, at once; it was kept warm."""
+    ListCustomConcepts: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListCustomConceptsRequest, _admin_pb2.ListCustomConceptsResponse]  # type: ignore[assignment]
+    """The concepts of one's own that are in force."""
+    SaveConcept: _aio.UnaryUnaryMultiCallable[_admin_pb2.SaveConceptRequest, _admin_pb2.SaveConceptResponse]  # type: ignore[assignment]
+    """Write one into the policy folder's concepts.yaml, in the place of what has its id, and bring it into force."""
+    DeleteConcept: _aio.UnaryUnaryMultiCallable[_admin_pb2.DeleteConceptRequest, _admin_pb2.DeleteConceptResponse]  # type: ignore[assignment]
+    """Take one out of concepts.yaml; refused while a policy names it."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """For the people who write and run policies. On a port of its own, which is off unless the server is told otherwise."""
@@ -102,5 +126,47 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.ReloadPoliciesResponse, _abc.Awaitable[_admin_pb2.ReloadPoliciesResponse]]:
         """Read the server's own folder again, now."""
+
+    @_abc_1.abstractmethod
+    def LoadBundle(
+        self,
+        request: _admin_pb2.LoadBundleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.LoadBundleResponse, _abc.Awaitable[_admin_pb2.LoadBundleResponse]]:
+        """Serve another bundle, below the server's bundles root: verified, opened and warmed beside the present one, then put
+        in its place in one step. A refusal is an answer and changes nothing. Lasts until the process ends.
+        """
+
+    @_abc_1.abstractmethod
+    def RollbackBundle(
+        self,
+        request: _admin_pb2.RollbackBundleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.RollbackBundleResponse, _abc.Awaitable[_admin_pb2.RollbackBundleResponse]]:
+        """Serve the bundle before the present one again, at once; it was kept warm."""
+
+    @_abc_1.abstractmethod
+    def ListCustomConcepts(
+        self,
+        request: _admin_pb2.ListCustomConceptsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ListCustomConceptsResponse, _abc.Awaitable[_admin_pb2.ListCustomConceptsResponse]]:
+        """The concepts of one's own that are in force."""
+
+    @_abc_1.abstractmethod
+    def SaveConcept(
+        self,
+        request: _admin_pb2.SaveConceptRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.SaveConceptResponse, _abc.Awaitable[_admin_pb2.SaveConceptResponse]]:
+        """Write one into the policy folder's concepts.yaml, in the place of what has its id, and bring it into force."""
+
+    @_abc_1.abstractmethod
+    def DeleteConcept(
+        self,
+        request: _admin_pb2.DeleteConceptRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.DeleteConceptResponse, _abc.Awaitable[_admin_pb2.DeleteConceptResponse]]:
+        """Take one out of concepts.yaml; refused while a policy names it."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,13 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!protos/steering/v1/concepts.proto\x12\x0bsteering.v1\"x\n\x13ListConceptsRequest\x12\x0e\n\x06\x66\x61mily\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x1b\n\x13include_not_offered\x18\x05 \x01(\x08\"j\n\x14ListConceptsResponse\x12&\n\x08\x63oncepts\x18\x01 \x03(\x0b\x32\x14.steering.v1.Concept\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x11\n\tbundle_id\x18\x03 \x01(\t\"7\n\x11GetConceptRequest\x12\x0f\n\x07\x63oncept\x18\x01 \x01(\t\x12\x11\n\ttop_items\x18\x02 \x01(\x05\"N\n\x12GetConceptResponse\x12%\n\x07\x63oncept\x18\x01 \x01(\x0b\x32\x14.steering.v1.Concept\x12\x11\n\tbundle_id\x18\x02 \x01(\t\"\xf7\x01\n\x07\x43oncept\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x0f\n\x07offered\x18\x04 \x01(\x08\x12\x1a\n\x12not_offered_reason\x18\x05 \x01(\t\x12\r\n\x05items\x18\x06 \x01(\x04\x12%\n\x07quality\x18\x07 \x01(\x0b\x32\x14.steering.v1.Quality\x12*\n\x07latents\x18\x08 \x03(\x0b\x32\x19.steering.v1.LatentWeight\x12+\n\ttop_items\x18\t \x03(\x0b\x32\x18.steering.v1.ConceptItem\"\x82\x01\n\x07Quality\x12\x0b\n\x03\x61uc\x18\x01 \x01(\x01\x12\x11\n\tprecision\x18\x02 \x01(\x01\x12\x0e\n\x06recall\x18\x03 \x01(\x01\x12\x11\n\tbase_rate\x18\x04 \x01(\x01\x12#\n\x06purity\x18\x05 \x03(\x0b\x32\x13.steering.v1.Purity\x12\x0f\n\x07readout\x18\x06 \x01(\t\"6\n\x06Purity\x12\t\n\x01k\x18\x01 \x01(\r\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x12\n\nattainable\x18\x03 \x01(\x01\".\n\x0cLatentWeight\x12\x0e\n\x06latent\x18\x01 \x01(\r\x12\x0e\n\x06weight\x18\x02 \x01(\x01\"N\n\x0b\x43onceptItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x01\x12\x10\n\x08labelled\x18\x04 \x01(\x08\x32\xb4\x01\n\x0e\x43onceptService\x12S\n\x0cListConcepts\x12 .steering.v1.ListConceptsRequest\x1a!.steering.v1.ListConceptsResponse\x12M\n\nGetConcept\x12\x1e.steering.v1.GetConceptRequest\x1a\x1f.steering.v1.GetConceptResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!protos/steering/v1/concepts.proto\x12\x0bsteering.v1\"x\n\x13ListConceptsRequest\x12\x0e\n\x06\x66\x61mily\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x1b\n\x13include_not_offered\x18\x05 \x01(\x08\"j\n\x14ListConceptsResponse\x12&\n\x08\x63oncepts\x18\x01 \x03(\x0b\x32\x14.steering.v1.Concept\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x11\n\tbundle_id\x18\x03 \x01(\t\"7\n\x11GetConceptRequest\x12\x0f\n\x07\x63oncept\x18\x01 \x01(\t\x12\x11\n\ttop_items\x18\x02 \x01(\x05\"N\n\x12GetConceptResponse\x12%\n\x07\x63oncept\x18\x01 \x01(\x0b\x32\x14.steering.v1.Concept\x12\x11\n\tbundle_id\x18\x02 \x01(\t\"\xcf\x02\n\x07\x43oncept\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x0f\n\x07offered\x18\x04 \x01(\x08\x12\x1a\n\x12not_offered_reason\x18\x05 \x01(\t\x12\r\n\x05items\x18\x06 \x01(\x04\x12%\n\x07quality\x18\x07 \x01(\x0b\x32\x14.steering.v1.Quality\x12*\n\x07latents\x18\x08 \x03(\x0b\x32\x19.steering.v1.LatentWeight\x12+\n\ttop_items\x18\t \x03(\x0b\x32\x18.steering.v1.ConceptItem\x12&\n\x04kind\x18\n \x01(\x0e\x32\x18.steering.v1.ConceptKind\x12.\n\ndefinition\x18\x0b \x01(\x0b\x32\x1a.steering.v1.CustomConcept\"\xfc\x01\n\rCustomConcept\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12:\n\x08\x63oncepts\x18\x04 \x03(\x0b\x32(.steering.v1.CustomConcept.ConceptsEntry\x12\x0c\n\x04like\x18\x05 \x03(\t\x12\x0e\n\x06unlike\x18\x06 \x03(\t\x12\r\n\x05items\x18\x07 \x03(\t\x12\x0c\n\x04\x66ile\x18\x08 \x01(\t\x12\x0c\n\x04line\x18\t \x01(\x05\x1a/\n\rConceptsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x82\x01\n\x07Quality\x12\x0b\n\x03\x61uc\x18\x01 \x01(\x01\x12\x11\n\tprecision\x18\x02 \x01(\x01\x12\x0e\n\x06recall\x18\x03 \x01(\x01\x12\x11\n\tbase_rate\x18\x04 \x01(\x01\x12#\n\x06purity\x18\x05 \x03(\x0b\x32\x13.steering.v1.Purity\x12\x0f\n\x07readout\x18\x06 \x01(\t\"6\n\x06Purity\x12\t\n\x01k\x18\x01 \x01(\r\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x12\n\nattainable\x18\x03 \x01(\x01\".\n\x0cLatentWeight\x12\x0e\n\x06latent\x18\x01 \x01(\r\x12\x0e\n\x06weight\x18\x02 \x01(\x01\"N\n\x0b\x43onceptItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x01\x12\x10\n\x08labelled\x18\x04 \x01(\x08*\x93\x01\n\x0b\x43onceptKind\x12\x1c\n\x18\x43ONCEPT_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43ONCEPT_KIND_METADATA\x10\x01\x12\x19\n\x15\x43ONCEPT_KIND_LABELLED\x10\x02\x12\x17\n\x13\x43ONCEPT_KIND_LATENT\x10\x03\x12\x17\n\x13\x43ONCEPT_KIND_CUSTOM\x10\x04\x32\xb4\x01\n\x0e\x43onceptService\x12S\n\x0cListConcepts\x12 .steering.v1.ListConceptsRequest\x1a!.steering.v1.ListConceptsResponse\x12M\n\nGetConcept\x12\x1e.steering.v1.GetConceptRequest\x1a\x1f.steering.v1.GetConceptResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.steering.v1.concepts_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CUSTOMCONCEPT_CONCEPTSENTRY']._loaded_options = None
+  _globals['_CUSTOMCONCEPT_CONCEPTSENTRY']._serialized_options = b'8\001'
+  _globals['_CONCEPTKIND']._serialized_start=1328
+  _globals['_CONCEPTKIND']._serialized_end=1475
   _globals['_LISTCONCEPTSREQUEST']._serialized_start=50
   _globals['_LISTCONCEPTSREQUEST']._serialized_end=170
   _globals['_LISTCONCEPTSRESPONSE']._serialized_start=172
@@ -40,15 +44,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCONCEPTRESPONSE']._serialized_start=337
   _globals['_GETCONCEPTRESPONSE']._serialized_end=415
   _globals['_CONCEPT']._serialized_start=418
-  _globals['_CONCEPT']._serialized_end=665
-  _globals['_QUALITY']._serialized_start=668
-  _globals['_QUALITY']._serialized_end=798
-  _globals['_PURITY']._serialized_start=800
-  _globals['_PURITY']._serialized_end=854
-  _globals['_LATENTWEIGHT']._serialized_start=856
-  _globals['_LATENTWEIGHT']._serialized_end=902
-  _globals['_CONCEPTITEM']._serialized_start=904
-  _globals['_CONCEPTITEM']._serialized_end=982
-  _globals['_CONCEPTSERVICE']._serialized_start=985
-  _globals['_CONCEPTSERVICE']._serialized_end=1165
+  _globals['_CONCEPT']._serialized_end=753
+  _globals['_CUSTOMCONCEPT']._serialized_start=756
+  _globals['_CUSTOMCONCEPT']._serialized_end=1008
+  _globals['_CUSTOMCONCEPT_CONCEPTSENTRY']._serialized_start=961
+  _globals['_CUSTOMCONCEPT_CONCEPTSENTRY']._serialized_end=1008
+  _globals['_QUALITY']._serialized_start=1011
+  _globals['_QUALITY']._serialized_end=1141
+  _globals['_PURITY']._serialized_start=1143
+  _globals['_PURITY']._serialized_end=1197
+  _globals['_LATENTWEIGHT']._serialized_start=1199
+  _globals['_LATENTWEIGHT']._serialized_end=1245
+  _globals['_CONCEPTITEM']._serialized_start=1247
+  _globals['_CONCEPTITEM']._serialized_end=1325
+  _globals['_CONCEPTSERVICE']._serialized_start=1478
+  _globals['_CONCEPTSERVICE']._serialized_end=1658
 # @@protoc_insertion_point(module_scope)

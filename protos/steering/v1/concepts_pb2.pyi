@@ -1,10 +1,24 @@
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class ConceptKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CONCEPT_KIND_UNSPECIFIED: _ClassVar[ConceptKind]
+    CONCEPT_KIND_METADATA: _ClassVar[ConceptKind]
+    CONCEPT_KIND_LABELLED: _ClassVar[ConceptKind]
+    CONCEPT_KIND_LATENT: _ClassVar[ConceptKind]
+    CONCEPT_KIND_CUSTOM: _ClassVar[ConceptKind]
+CONCEPT_KIND_UNSPECIFIED: ConceptKind
+CONCEPT_KIND_METADATA: ConceptKind
+CONCEPT_KIND_LABELLED: ConceptKind
+CONCEPT_KIND_LATENT: ConceptKind
+CONCEPT_KIND_CUSTOM: ConceptKind
 
 class ListConceptsRequest(_message.Message):
     __slots__ = ("family", "query", "page_size", "page_token", "include_not_offered")
@@ -47,7 +61,7 @@ class GetConceptResponse(_message.Message):
     def __init__(self, concept: _Optional[_Union[Concept, _Mapping]] = ..., bundle_id: _Optional[str] = ...) -> None: ...
 
 class Concept(_message.Message):
-    __slots__ = ("id", "family", "display_name", "offered", "not_offered_reason", "items", "quality", "latents", "top_items")
+    __slots__ = ("id", "family", "display_name", "offered", "not_offered_reason", "items", "quality", "latents", "top_items", "kind", "definition")
     ID_FIELD_NUMBER: _ClassVar[int]
     FAMILY_FIELD_NUMBER: _ClassVar[int]
     DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +71,8 @@ class Concept(_message.Message):
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     LATENTS_FIELD_NUMBER: _ClassVar[int]
     TOP_ITEMS_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
     id: str
     family: str
     display_name: str
@@ -66,7 +82,38 @@ class Concept(_message.Message):
     quality: Quality
     latents: _containers.RepeatedCompositeFieldContainer[LatentWeight]
     top_items: _containers.RepeatedCompositeFieldContainer[ConceptItem]
-    def __init__(self, id: _Optional[str] = ..., family: _Optional[str] = ..., display_name: _Optional[str] = ..., offered: _Optional[bool] = ..., not_offered_reason: _Optional[str] = ..., items: _Optional[int] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., latents: _Optional[_Iterable[_Union[LatentWeight, _Mapping]]] = ..., top_items: _Optional[_Iterable[_Union[ConceptItem, _Mapping]]] = ...) -> None: ...
+    kind: ConceptKind
+    definition: CustomConcept
+    def __init__(self, id: _Optional[str] = ..., family: _Optional[str] = ..., display_name: _Optional[str] = ..., offered: _Optional[bool] = ..., not_offered_reason: _Optional[str] = ..., items: _Optional[int] = ..., quality: _Optional[_Union[Quality, _Mapping]] = ..., latents: _Optional[_Iterable[_Union[LatentWeight, _Mapping]]] = ..., top_items: _Optional[_Iterable[_Union[ConceptItem, _Mapping]]] = ..., kind: _Optional[_Union[ConceptKind, str]] = ..., definition: _Optional[_Union[CustomConcept, _Mapping]] = ...) -> None: ...
+
+class CustomConcept(_message.Message):
+    __slots__ = ("id", "display_name", "description", "concepts", "like", "unlike", "items", "file", "line")
+    class ConceptsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    CONCEPTS_FIELD_NUMBER: _ClassVar[int]
+    LIKE_FIELD_NUMBER: _ClassVar[int]
+    UNLIKE_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    display_name: str
+    description: str
+    concepts: _containers.ScalarMap[str, float]
+    like: _containers.RepeatedScalarFieldContainer[str]
+    unlike: _containers.RepeatedScalarFieldContainer[str]
+    items: _containers.RepeatedScalarFieldContainer[str]
+    file: str
+    line: int
+    def __init__(self, id: _Optional[str] = ..., display_name: _Optional[str] = ..., description: _Optional[str] = ..., concepts: _Optional[_Mapping[str, float]] = ..., like: _Optional[_Iterable[str]] = ..., unlike: _Optional[_Iterable[str]] = ..., items: _Optional[_Iterable[str]] = ..., file: _Optional[str] = ..., line: _Optional[int] = ...) -> None: ...
 
 class Quality(_message.Message):
     __slots__ = ("auc", "precision", "recall", "base_rate", "purity", "readout")

@@ -24,21 +24,25 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eprotos/steering/v1/rules.proto\x12\x0bsteering.v1\"\xdd\x01\n\x04Rule\x12#\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x13.steering.v1.Action\x12\x0f\n\x07\x63oncept\x18\x02 \x01(\t\x12\x15\n\x08strength\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12%\n\x07\x63hannel\x18\x04 \x01(\x0e\x32\x14.steering.v1.Channel\x12+\n\nmembership\x18\x05 \x01(\x0e\x32\x17.steering.v1.Membership\x12\'\n\x05share\x18\x06 \x01(\x0b\x32\x18.steering.v1.ShareTargetB\x0b\n\t_strength\"4\n\x0bShareTarget\x12\r\n\x03max\x18\x01 \x01(\x01H\x00\x12\r\n\x03min\x18\x02 \x01(\x01H\x00\x42\x07\n\x05\x62ound*Z\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x11\n\rACTION_FILTER\x10\x01\x12\x11\n\rACTION_DEMOTE\x10\x02\x12\x12\n\x0e\x41\x43TION_PROMOTE\x10\x03*G\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43HANNEL_ITEM\x10\x01\x12\x11\n\rCHANNEL_QUERY\x10\x02*m\n\nMembership\x12\x1a\n\x16MEMBERSHIP_UNSPECIFIED\x10\x00\x12\x14\n\x10MEMBERSHIP_LABEL\x10\x01\x12\x16\n\x12MEMBERSHIP_READOUT\x10\x02\x12\x15\n\x11MEMBERSHIP_EITHER\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eprotos/steering/v1/rules.proto\x12\x0bsteering.v1\"\xfe\x02\n\x04Rule\x12#\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x13.steering.v1.Action\x12\x0f\n\x07\x63oncept\x18\x02 \x01(\t\x12\x15\n\x08strength\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12%\n\x07\x63hannel\x18\x04 \x01(\x0e\x32\x14.steering.v1.Channel\x12+\n\nmembership\x18\x05 \x01(\x0e\x32\x17.steering.v1.Membership\x12\'\n\x05share\x18\x06 \x01(\x0b\x32\x18.steering.v1.ShareTarget\x12\x31\n\x08\x63oncepts\x18\x07 \x03(\x0b\x32\x1f.steering.v1.Rule.ConceptsEntry\x12\x0c\n\x04like\x18\x08 \x03(\t\x12\x0e\n\x06unlike\x18\t \x03(\t\x12\r\n\x05items\x18\n \x03(\t\x12\x0e\n\x06toward\x18\x0b \x01(\t\x1a/\n\rConceptsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0b\n\t_strength\"4\n\x0bShareTarget\x12\r\n\x03max\x18\x01 \x01(\x01H\x00\x12\r\n\x03min\x18\x02 \x01(\x01H\x00\x42\x07\n\x05\x62ound*Z\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x11\n\rACTION_FILTER\x10\x01\x12\x11\n\rACTION_DEMOTE\x10\x02\x12\x12\n\x0e\x41\x43TION_PROMOTE\x10\x03*G\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43HANNEL_ITEM\x10\x01\x12\x11\n\rCHANNEL_QUERY\x10\x02*m\n\nMembership\x12\x1a\n\x16MEMBERSHIP_UNSPECIFIED\x10\x00\x12\x14\n\x10MEMBERSHIP_LABEL\x10\x01\x12\x16\n\x12MEMBERSHIP_READOUT\x10\x02\x12\x15\n\x11MEMBERSHIP_EITHER\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.steering.v1.rules_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACTION']._serialized_start=325
-  _globals['_ACTION']._serialized_end=415
-  _globals['_CHANNEL']._serialized_start=417
-  _globals['_CHANNEL']._serialized_end=488
-  _globals['_MEMBERSHIP']._serialized_start=490
-  _globals['_MEMBERSHIP']._serialized_end=599
+  _globals['_RULE_CONCEPTSENTRY']._loaded_options = None
+  _globals['_RULE_CONCEPTSENTRY']._serialized_options = b'8\001'
+  _globals['_ACTION']._serialized_start=486
+  _globals['_ACTION']._serialized_end=576
+  _globals['_CHANNEL']._serialized_start=578
+  _globals['_CHANNEL']._serialized_end=649
+  _globals['_MEMBERSHIP']._serialized_start=651
+  _globals['_MEMBERSHIP']._serialized_end=760
   _globals['_RULE']._serialized_start=48
-  _globals['_RULE']._serialized_end=269
-  _globals['_SHARETARGET']._serialized_start=271
-  _globals['_SHARETARGET']._serialized_end=323
+  _globals['_RULE']._serialized_end=430
+  _globals['_RULE_CONCEPTSENTRY']._serialized_start=370
+  _globals['_RULE_CONCEPTSENTRY']._serialized_end=417
+  _globals['_SHARETARGET']._serialized_start=432
+  _globals['_SHARETARGET']._serialized_end=484
 # @@protoc_insertion_point(module_scope)

@@ -1,7 +1,8 @@
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -38,20 +39,37 @@ MEMBERSHIP_READOUT: Membership
 MEMBERSHIP_EITHER: Membership
 
 class Rule(_message.Message):
-    __slots__ = ("action", "concept", "strength", "channel", "membership", "share")
+    __slots__ = ("action", "concept", "strength", "channel", "membership", "share", "concepts", "like", "unlike", "items", "toward")
+    class ConceptsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     ACTION_FIELD_NUMBER: _ClassVar[int]
     CONCEPT_FIELD_NUMBER: _ClassVar[int]
     STRENGTH_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
     MEMBERSHIP_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
+    CONCEPTS_FIELD_NUMBER: _ClassVar[int]
+    LIKE_FIELD_NUMBER: _ClassVar[int]
+    UNLIKE_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    TOWARD_FIELD_NUMBER: _ClassVar[int]
     action: Action
     concept: str
     strength: float
     channel: Channel
     membership: Membership
     share: ShareTarget
-    def __init__(self, action: _Optional[_Union[Action, str]] = ..., concept: _Optional[str] = ..., strength: _Optional[float] = ..., channel: _Optional[_Union[Channel, str]] = ..., membership: _Optional[_Union[Membership, str]] = ..., share: _Optional[_Union[ShareTarget, _Mapping]] = ...) -> None: ...
+    concepts: _containers.ScalarMap[str, float]
+    like: _containers.RepeatedScalarFieldContainer[str]
+    unlike: _containers.RepeatedScalarFieldContainer[str]
+    items: _containers.RepeatedScalarFieldContainer[str]
+    toward: str
+    def __init__(self, action: _Optional[_Union[Action, str]] = ..., concept: _Optional[str] = ..., strength: _Optional[float] = ..., channel: _Optional[_Union[Channel, str]] = ..., membership: _Optional[_Union[Membership, str]] = ..., share: _Optional[_Union[ShareTarget, _Mapping]] = ..., concepts: _Optional[_Mapping[str, float]] = ..., like: _Optional[_Iterable[str]] = ..., unlike: _Optional[_Iterable[str]] = ..., items: _Optional[_Iterable[str]] = ..., toward: _Optional[str] = ...) -> None: ...
 
 class ShareTarget(_message.Message):
     __slots__ = ("max", "min")
