@@ -6,6 +6,7 @@ PIP_FLAGS ?=
 DATASET ?= synthetic
 DATA ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 8 ] && echo 8 || echo $$n)
 
 VENV := .venv
@@ -69,8 +70,8 @@ prometheus-check: ## promtool: scrape config, alert rules and their tests
 	@promtool check config deploy/prometheus/prometheus.yml
 	@cd deploy/prometheus/tests && promtool test rules *.yml
 
-bench: $(ENOUGH_TO_TRAIN) ## serving benchmark: requests per second and latency, beside echo and bare FAISS
-	@$(BIN)/python -m benchmarks.serve --out runs/bench
+bench: $(ENOUGH_TO_TRAIN) ## serving benchmark beside echo and bare FAISS (eight minutes; BENCH_ARGS=--quick: one)
+	@$(BIN)/tiller bench --out runs/bench $(BENCH_ARGS)
 
 bench-train: $(ENOUGH_TO_TRAIN) ## training benchmark on MovieLens-1M: make bench-train DATA=path
 	@$(BIN)/python -m benchmarks.train --data $(DATA) --out runs/bench

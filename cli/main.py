@@ -14,6 +14,7 @@ from typing import Any
 import typer
 
 from cli import bundles, concepts, delegate, demo, policies, recommend, reproduce
+from cli.bench import command as bench
 
 # Usage errors come from click, which some releases of typer bundle: BadParameter < UsageError < ClickException.
 _CLICK_ERROR: type[BaseException] = typer.BadParameter.__mro__[2]
@@ -31,6 +32,7 @@ demo.register(app)
 delegate.register(app)
 recommend.register(app)
 reproduce.register(app)
+bench.register(app)
 app.add_typer(concepts.app, name="concepts")
 app.add_typer(bundles.app, name="bundle")
 app.add_typer(policies.app, name="policy")

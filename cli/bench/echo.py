@@ -77,7 +77,12 @@ def main(port_file: Path, workers: int) -> None:
             uvloop.run(_serve(port, told))
             os._exit(0)
         children.append(child)
-    signal.signal(signal.SIGTERM, lambda *_: [os.kill(child, signal.SIGTERM) for child in children])
+
+    def stop(*_: object) -> None:
+        for child in children:
+            os.kill(child, signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)
     for _ in children:
         os.read(ready, 1)
     temporary = port_file.with_suffix(".new")

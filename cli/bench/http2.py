@@ -1,8 +1,8 @@
 """gRPC's unary calls over bare sockets: a client that costs so little that the server is what is measured.
 
-A call is two HTTP/2 frames (RFC 9113) whose bytes are ready but for the stream's number; header names and values go over
-once per connection and are table indices (HPACK, RFC 7541) from then on. Of an answer only frame headers are read: one
-that carried a message went well, one of trailers alone was refused. One method and authority per connection; no TLS.
+A call is two HTTP/2 frames (RFC 9113) whose bytes are ready but for the stream's number; header names and values go
+over once per connection and are table indices (HPACK, RFC 7541) from then on. Of an answer only frame headers are read:
+one that carried a message went well, one of trailers alone was refused. One method per connection; no TLS.
 """
 
 from __future__ import annotations

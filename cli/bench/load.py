@@ -1,9 +1,9 @@
-"""The load client, a process of its own: `python -m cli.bench.load`, one JSON order per line in, one answer per line out.
+"""The load client, a process of its own: `python -m cli.bench.load`, a JSON order per line in, an answer per line out.
 
 *Closed loop* (how much?): so many calls in flight, a new one as soon as one is answered.
 
-*Open loop* (how long?): calls start at times drawn beforehand (Poisson arrivals), answered or not, and each call's latency
-counts from the moment it was *meant* to start: a slow answer cannot hide the ones behind it (coordinated omission).
+*Open loop* (how long?): calls start at times drawn beforehand (Poisson arrivals), answered or not, and each call's
+latency counts from the moment it was *meant* to start: a slow answer cannot hide others (coordinated omission).
 
 Both over several connections, because a port that processes share is balanced by connection; plain text; bounded in
 time and in calls in flight.
@@ -35,28 +35,25 @@ clock = time.perf_counter
 def closed(
     address: str, path: str, payloads: list[bytes], *, in_flight: int, seconds: float, warm: float, least: int
 ) -> dict[str, Any]:
-    """Answers per second; counted from the first answer after ``warm`` seconds, for ``seconds`` and ``least`` answers."""
+    """Answers per second, counted from the first after ``warm`` seconds, for ``seconds`` and ``least`` answers."""
     messages = cycle(map(prefixed, payloads))
     with _Crowd(address, path, min(CONNECTIONS, in_flight)) as crowd:
         connections = cycle(crowd.connections)
         began, busy = clock(), _cpu()
         for _ in range(in_flight):
             next(connections).call(next(messages), 0.0)
-        start = count = 0.0
-        refused = 0
-        while True:
+        refused = count = 0
+        counting = False
+        while not (counting and clock() - began >= seconds and count >= least):
             for connection, _, ok in crowd.turn(None):
                 refused += not ok
+                count += 1
                 connection.call(next(messages), 0.0)
-                count += bool(start)
-            now = clock()
-            if not start and now - began > warm:
-                start, count, busy = now, 0, _cpu()
-            if start and now - start >= seconds and count >= least:
-                took, busy = now - start, _cpu() - busy
-                break
+            if not counting and clock() - began > warm:
+                counting, count, began, busy = True, 0, clock(), _cpu()
+        took, busy = clock() - began, _cpu() - busy
         refused += crowd.settle()
-    return {"per_second": count / took, "answers": int(count), "refused": refused, "client_cpu": busy / took}
+    return {"per_second": count / took, "answers": count, "refused": refused, "client_cpu": busy / took}
 
 
 def open_loop(
@@ -141,11 +138,14 @@ def _cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
+MODES: dict[str, Callable[..., dict[str, Any]]] = {"closed": closed, "open": open_loop}
+
+
 def main() -> None:
     """Orders: ``{"mode": "closed" | "open", "payloads": FILE, ...}``; the file holds hexadecimal messages as JSON."""
     for line in sys.stdin:
         order = json.loads(line)
-        run = {"closed": closed, "open": open_loop}[order.pop("mode")]
+        run = MODES[order.pop("mode")]
         payloads = [bytes.fromhex(each) for each in json.loads(Path(order.pop("payloads")).read_text())]
         try:
             answer = run(payloads=payloads, **order)
