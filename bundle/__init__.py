@@ -29,6 +29,7 @@ from bundle.index import (
     RecallRow,
 )
 from bundle.manifest import FORMAT_VERSION, Manifest, Metric, ScorerKind
+from bundle.profile import UserProfile, measure_users, profile_users
 from bundle.proxy import Proxy
 from bundle.reader import Bundle, load_bundle, read_manifest, verify_files
 from bundle.reindex import write_reindexed
@@ -72,10 +73,13 @@ __all__ = [
     "SparseCodes",
     "Steered",
     "TowerWeights",
+    "UserProfile",
     "__version__",
     "concept_files",
     "concept_id",
     "load_bundle",
+    "measure_users",
+    "profile_users",
     "read_manifest",
     "refuse_occupied",
     "search_query",

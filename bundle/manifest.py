@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from bundle.index import IndexEntry
+from bundle.profile import UserProfile
 
 FORMAT_VERSION: Literal[1] = 1
 MANIFEST = "manifest.json"
@@ -98,6 +99,9 @@ class Manifest(_Frozen):
     )
     files: dict[str, FileEntry]
     index: IndexEntry | None = Field(default=None, description="index.faiss; left out: the exact one of the export")
+    user_profile: UserProfile | None = Field(
+        default=None, description="what the training's users look like to the SAE; left out: not known"
+    )
 
 
 def checksum(path: Path) -> FileEntry:

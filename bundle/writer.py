@@ -39,6 +39,7 @@ from bundle.manifest import (
     checksum,
     identify,
 )
+from bundle.profile import UserProfile
 from bundle.proxy import Proxy
 from bundle.sae import SaeWeights
 from bundle.swap import swap_in, sync
@@ -56,6 +57,7 @@ def write_bundle(
     recommender: str,
     provenance: dict[str, Any],
     index: IndexEntry | None = None,
+    user_profile: UserProfile | None = None,
     replace: bool = False,
 ) -> Manifest:
     """Write ``contents`` and the extra ``files`` (name -> a function that writes it) as one bundle.
@@ -79,7 +81,10 @@ def write_bundle(
         for file_name, write in {**own, **files}.items():
             write(temporary / file_name)
         entries = {path.name: checksum(path) for path in sorted(temporary.iterdir())}
-        manifest = _manifest(contents, entries, name=name, recommender=recommender, provenance=provenance, index=index)
+        manifest = _manifest(
+            contents, entries, name=name, recommender=recommender, provenance=provenance, index=index,
+            user_profile=user_profile,
+        )  # fmt: skip
         (temporary / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
     return manifest
 
@@ -134,6 +139,7 @@ def _manifest(
     recommender: str,
     provenance: dict[str, Any],
     index: IndexEntry | None,
+    user_profile: UserProfile | None,
 ) -> Manifest:
     sae = contents.sae
     return Manifest(
@@ -160,6 +166,7 @@ def _manifest(
         provenance=provenance,
         files=entries,
         index=index,
+        user_profile=user_profile,
     )
 
 

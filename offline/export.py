@@ -16,7 +16,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from bundle import BundleContents, IndexEntry, Manifest, SaeWeights, TowerWeights, write_bundle
+from bundle import BundleContents, IndexEntry, Manifest, SaeWeights, TowerWeights, profile_users, write_bundle
 from bundle.writer import FileWriter
 from offline.index import write_flat_index
 from offline.proxy import EXACT_ITEMS, proxy_index
@@ -35,10 +35,12 @@ def export_bundle(
     recommender: str,
     provenance: dict[str, Any],
     evaluation: dict[str, FileWriter] | None = None,
+    users: npt.NDArray[np.float32] | None = None,
     replace: bool = False,
 ) -> Manifest:
     """Write a whole bundle: the contents, their serving forms and, if given, ``evaluation.json`` and ``.html``.
 
+    ``users`` [U, D]: the user vectors that the SAE was trained on, for their profile; None: those of the contents.
     A scorer network over more items than a request can score gets proxies, if their recall is good enough.
     """
     index: IndexEntry | None = None
@@ -53,8 +55,12 @@ def export_bundle(
         **(evaluation or {}),
     }
     return write_bundle(
-        target, contents, files, name=name, recommender=recommender, provenance=provenance, index=index, replace=replace
-    )
+        target, contents, files, name=name, recommender=recommender, provenance=provenance, index=index,
+        user_profile=profile_users(
+            contents.sae, contents.user_vectors if users is None else users, unit=contents.metric == "cosine"
+        ),
+        replace=replace,
+    )  # fmt: skip
 
 
 def write_encoder(sae: SaeWeights, path: Path) -> None:

@@ -134,6 +134,7 @@ def _run(
             recommender=recommender.name,
             provenance={**provenance, "seconds": dict(clock.seconds)},
             evaluation=evaluation,
+            users=embeddings.users,
             replace=config.replace,
         )
         load_bundle(config.out, verify=True)

@@ -103,6 +103,10 @@ class Settings(BaseSettings, Limits):
         default=0.0, ge=0, le=3600,
         description="after SIGTERM, how long calls are still taken while health says NOT_SERVING: balancers notice",
     )  # fmt: skip
+    drift_sample: float = Field(
+        default=0.05, ge=0, le=1,
+        description="part of the user vectors that callers bring which is held against the training's; 0: none",
+    )  # fmt: skip
     drain_seconds: float = Field(
         default=10.0, ge=0, le=3600, description="after SIGTERM, how long calls in flight may take to finish"
     )

@@ -38,6 +38,7 @@ def share(when: str, of: str = "concept") -> str:
     return " / ".join(parts)
 
 
+WORSE = total("tiller_user_error_rank_bucket", ', le="0.5"')
 RECOMMEND = ', method="Recommend"'
 FAILED = ', code=~"INTERNAL|UNKNOWN"'
 OUTSIDE, JUDGED = ', verdict="outside"', ', verdict=~"inside|outside"'
@@ -91,10 +92,12 @@ PANELS: list[tuple[str, str, str, dict[str, str]]] = [
      {"{{result}}": f"sum by (result) (rate(tiller_policy_reloads_total{{{JOB}}}[$__rate_interval]))",
       "refused folder": f"max(tiller_policies_stale{{{JOB}}})",
       "seconds since looked at": f"max(time() - tiller_policies_checked_timestamp_seconds{{{JOB}}})"}),
-    ("Incoming users: out of distribution",
-     "Part of the sampled user vectors beyond what 99.9 % of the training's show. Alert: TillerDrift.", "percentunit",
+    ("Incoming users: unlike the training's",
+     "Part beyond 99.9 % of the training's users, 0.1 % is usual; and worse than half of them. Alert: TillerDrift.",
+     "percentunit",
      {"outside": f"(sum(rate(tiller_user_vectors_total{{{JOB}{OUTSIDE}}}[$__rate_interval])) or vector(0))"
-                 f" / {total('tiller_user_vectors_total', JUDGED)}"}),
+                 f" / {total('tiller_user_vectors_total', JUDGED)}",
+      "reconstructed worse than the training's median": f"1 - ({WORSE}) / {total('tiller_user_error_rank_count')}"}),
     ("Incoming users: reconstruction error",
      "Part of a user vector that the SAE does not reconstruct, beside the training's own quantiles.", "percentunit",
      {"p50": quantile(0.5, "tiller_user_error", ""), "p99": quantile(0.99, "tiller_user_error", ""),

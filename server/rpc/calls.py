@@ -13,10 +13,11 @@ import grpc
 import structlog
 from grpc.aio import ServicerContext
 
+from bundle import Bundle
 from server.errors import InvalidRequest, SteeringError
 from server.rpc.decode import Unreadable
 from server.rpc.errors import code_of, status_of
-from server.types import Answer, Query
+from server.types import Answer, FloatArray, Query
 
 REQUEST_ID_HEADER = "x-request-id"
 LONGEST_ID = 128
@@ -48,15 +49,27 @@ class Decisions(Protocol):
         """Write an answer down; never waits."""
 
 
+class Drift(Protocol):
+    """Who looks at a sample of the incoming user vectors; server.drift does."""
+
+    def offer(self, bundle: Bundle, x: FloatArray) -> None:
+        """An answered user's embedding [D], and the bundle that answered; never waits."""
+
+
 class Calls:
     """What every service reports its calls to; knows whether any are under way."""
 
     def __init__(
-        self, observer: Observer, log: structlog.typing.FilteringBoundLogger, decisions: Decisions | None = None
+        self,
+        observer: Observer,
+        log: structlog.typing.FilteringBoundLogger,
+        decisions: Decisions | None = None,
+        drift: Drift | None = None,
     ) -> None:
         self.observer = observer
         self.log = log
         self.decisions = decisions
+        self.drift = drift
         self._under_way = 0
         self._last = time.perf_counter()
 

@@ -73,6 +73,8 @@ class RecommendService(RecommendServiceServicer):
         answer.timings["decode"] = decoded - started
         answer.timings["encode"] = time.perf_counter() - answered
         self._calls.observer.answered(answer)
+        if answer.incoming is not None and self._calls.drift is not None:
+            self._calls.drift.offer(engine.catalogue.bundle, answer.incoming)
         if decisions is not None and logged:
             decisions.record(query, answer, request_id)
         return response

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 ERRORS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+RANKS = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 1.0)
 ACTIVE = (0, 1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256)
 
 
@@ -17,6 +18,10 @@ class DriftMetrics:
         self._error = Histogram(
             "tiller_user_error", "Part of an incoming user vector that the SAE does not reconstruct.", buckets=ERRORS,
             registry=registry,
+        )  # fmt: skip
+        self._rank = Histogram(
+            "tiller_user_error_rank", "Where that part stands among the training's users, 0 to 1.",
+            buckets=RANKS, registry=registry,
         )  # fmt: skip
         self._l0 = Histogram(
             "tiller_user_latents",
@@ -41,8 +46,12 @@ class DriftMetrics:
             for quantile, value in values.items():
                 self._training.labels(figure, quantile).set(value)
 
-    def measured(self, errors: Sequence[float], l0: Sequence[float], verdicts: Mapping[str, int]) -> None:
+    def measured(
+        self, errors: Sequence[float], ranks: Sequence[float], l0: Sequence[float], verdicts: Mapping[str, int]
+    ) -> None:
         """Some vectors were measured; called from any thread."""
+        for rank in ranks:
+            self._rank.observe(rank)
         for error in errors:
             self._error.observe(error)
         for active in l0:

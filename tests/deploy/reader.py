@@ -19,7 +19,7 @@ RULE_TESTS = sorted((DEPLOY / "prometheus" / "tests").glob("*.yml"))
 
 WORDS_OF_PROMQL = {
     "sum", "rate", "by", "histogram_quantile", "count", "max", "or", "vector", "on", "le", "label_values", "time",
-    "group_left",
+    "group_left", "and", "increase",
 }  # fmt: skip
 
 
