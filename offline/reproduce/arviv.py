@@ -54,11 +54,11 @@ def run(config: ReproduceConfig, plan: Plan, store: Store, ui: Progress) -> list
 
 
 def worlds(config: ReproduceConfig, plan: Plan) -> Iterator[World]:
-    """Every data set under every protocol."""
+    """Every data set under every protocol; the first protocol, where everything is measured, of all of them first."""
     protocols: dict[str, Protocol] = {"paper": "paper", "temporal": "temporal"}
-    for name in plan.datasets:
-        dataset = read(name, config.data)
-        for protocol in plan.protocols:
+    datasets = {name: read(name, config.data) for name in plan.datasets}
+    for protocol in plan.protocols:
+        for dataset in datasets.values():
             yield make_world(dataset, protocols[protocol])
 
 
@@ -89,7 +89,7 @@ def _setting(
         "ranking": store.data(f"{unit}.ranking", {"model": model.fingerprint}, lambda: ranking(world, ranker)),
         "saes": [],
     }
-    for form in FORMS:
+    for form in FORMS if first else [form for form in FORMS if form.shown]:
         out["saes"].append(
             _form(
                 form, unit, model, ranker, world, seed=seed, config=config, plan=plan, store=store, ui=ui, steer=first

@@ -5,13 +5,13 @@ Every function makes the plain data of one unit. Legend: U users, N items, L lat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bundle import SaeWeights, SparseCodes, dose
+from bundle import SaeWeights, SparseCodes
 from offline.evaluate.methods import Direction
 from offline.evaluate.panel import incidence
 from offline.label.purity import best_latents, measure_purity, purity_table, top_items
@@ -22,7 +22,7 @@ from offline.reproduce.panels import able_users, panel_of, sample
 from offline.reproduce.promotion import audiences
 from offline.reproduce.quality import Judge, fidelity, tag_vectors
 from offline.reproduce.ranker import Ranker
-from offline.reproduce.ways import DOSES, ListsAt, Ways, reach, response
+from offline.reproduce.ways import DOSES, ListsAt, Ways, full_demotion, reach, response
 from offline.reproduce.worlds import World
 from sae.metrics import measure
 
@@ -150,7 +150,7 @@ def steered(weights: SaeWeights, ranker: Ranker, world: World, plan: Plan, *, na
     members = world.concept(name)
     codes = item_codes(weights, ranker.trained.embeddings.items)
     panel = sample(world, ranker, plan, plan.steering_users, seed)
-    ways = Ways(ranker, weights, codes, panel)
+    ways = Ways(ranker, weights, codes, panel, world.popularity)
     tags = tag_vectors(world.members)
     judge = Judge(panel, ways.base.lists, tags, world.popularity)
     before = judge(ways.base.lists, members)
@@ -158,12 +158,14 @@ def steered(weights: SaeWeights, ranker: Ranker, world: World, plan: Plan, *, na
     start = float(before["share"] or 0)
     targets: dict[Direction, float] = {"suppress": SUPPRESS_LEFT * start, "promote": PROMOTE_SHARE}
     for direction, target in targets.items():
-        lists = ways.of(members, direction, seed=seed)
+        lists = ways.of(members, direction)
         out[direction] = response(lists, judge, members, DOSES)
         out[f"{direction}_reached"] = {
             way: reach(at, judge, members, target, direction) if start > 0 else None for way, at in lists.items()
         }
-    out["fans"] = fans(weights, ranker, codes, world, members=members, plan=plan, seed=seed)
+    served = ways.of(members, "suppress")
+    full = {name: full_demotion(served[name], members) for name in ("item", "item_codes")}
+    out["fans"] = fans(weights, ranker, codes, world, members=members, plan=plan, full=full)
     return out
 
 
@@ -175,27 +177,26 @@ def fans(
     *,
     members: npt.NDArray[np.bool_],
     plan: Plan,
-    seed: int,
+    full: Mapping[str, float],
 ) -> dict[str, Any]:
     """What is left of a concept for the users whose history holds most of it, whose lists it fills.
 
     ``zeroed``: the papers' suppression (latent at zero, residual dropped); ``served``, ``served_codes``: the item
-    channel at strength -1, with and without the label; ``nearly_none``: the item channel at the smallest dose that
-    leaves ``FANS_LEFT`` of the share (None: no dose does).
+    channel at strength -1 (``full``: the dial's dose, found on the sampled users), with and without the label;
+    ``nearly_none``: the item channel at the smallest dose that leaves ``FANS_LEFT`` of the share (None: no dose does).
     """
     able = able_users(world)
     seen = incidence(world.split.train, world.users, world.items)[able]
     rows, _ = audiences(seen, (members, np.zeros_like(members)), plan.audience)
     keen = able[rows]
     panel = panel_of(world, keen)
-    ways = Ways(ranker, weights, codes, panel)
-    lists = ways.of(members, "suppress", seed=seed)
+    ways = Ways(ranker, weights, codes, panel, world.popularity)
+    lists = ways.of(members, "suppress")
     judge = Judge(panel, ways.base.lists, tag_vectors(world.members), world.popularity)
-    full = dose.demote_dose(1.0, 1.0)
     asked: dict[str, tuple[ListsAt, float]] = {
         "zeroed": (lists["papers"], 0.0),
-        "served": (lists["item"], full),
-        "served_codes": (lists["item_codes"], full),
+        "served": (lists["item"], full["item"]),
+        "served_codes": (lists["item_codes"], full["item_codes"]),
     }
     start = float(judge(ways.base.lists, members)["share"] or 0)
     return {

@@ -25,7 +25,12 @@ PURITY_PUBLISHED = {("ncf", "all_items", 10): "about .75"}
 MONOSEMANTICITY = {"ncf": (0.681, 0.80), "mf": (0.580, 0.80)}
 ZEROING = {("ml-1m", "Horror"): (0.86, 0.34), ("ml-1m", "Action"): (0.88, 0.61), ("lastfm", "electronic"): (0.84, 0.84)}
 PROMOTION = {"0.334": -0.055, "0.533": -0.182, "0.624": -0.263}
-COST_K = {32: "-3 %", 128: "-0.5 %"}
+PROMOTED_BY = {
+    "item": "item channel",
+    "item_ordered": "item channel, base order",
+    "item_codes": "codes only",
+    "item_codes_ordered": "codes only, base order",
+}
 
 DIFFERENCES: dict[str, tuple[str, ...]] = {
     "arviv2025": (
@@ -144,7 +149,7 @@ def _sequential(document: dict[str, Any]) -> list[dict[str, Any]]:
         ]
     rows.append(_row(on, "NDCG cost without a rule, as served", "", 0.0, Figure(0.0, None), percent=True))
     for share, cost in PROMOTION.items():
-        for way, name in (("item", "item channel"), ("item_codes", "item channel, codes only")):
+        for way, name in PROMOTED_BY.items():
             figure = over(own, partial(_promotion, share, way))
             rows.append(
                 _row(

@@ -123,7 +123,6 @@ def _sequential(
                     panel=table,
                     sample=sample,
                     name=name,
-                    seed=seed,
                 ),
             )
         )

@@ -6,6 +6,7 @@ Every function makes the plain data of one unit. Legend: U users, N items, P sta
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -120,14 +121,13 @@ def steered(
     panel: Panel,
     sample: Sample,
     name: str,
-    seed: int,
 ) -> dict[str, Any]:
     """The steering table of one genre: every way at every dose, and at the published shares.
 
     ``weights``: the SAE of item vectors and final states; ``block``: their SAE after block 0, ``sample`` its states.
     """
     members = world.concept(name)
-    ways = Ways(ranker, weights, item_codes(weights, ranker.trained.embeddings.items), panel)
+    ways = Ways(ranker, weights, item_codes(weights, ranker.trained.embeddings.items), panel, world.popularity)
     judge = Judge(panel, ways.base.lists, tag_vectors(world.members), world.popularity)
     before = judge(ways.base.lists, members)
     start = float(before["share"] or 0)
@@ -137,7 +137,7 @@ def steered(
         "promote": tuple(sorted((PROMOTE_SHARE, *PUBLISHED_SHARES))),
     }
     for direction, wanted in targets.items():
-        lists = ways.of(members, direction, seed=seed)
+        lists = ways.of(members, direction)
         lists["block"] = after_block(block, sequences, ranker, panel, sample=sample, name=name, direction=direction)
         out[direction] = response(lists, judge, members, DOSES)
         out[f"{direction}_reached"] = {
@@ -165,6 +165,7 @@ def after_block(
     unit = float(np.quantile(code[:, latent][code[:, latent] > 0], 0.9))
     sign = -1 if direction == "suppress" else 1
 
+    @cache
     def lists(dose: float) -> npt.NDArray[np.intp]:
         users = sequences.users(panel.users, "block", shift(block, latent, sign * dose * unit, keep=False))
         return best_lists(panel.masked(ranker(users)), AT)

@@ -1,28 +1,35 @@
 """Ways to steer a concept as lists at a dose, through any frozen scorer (metric or network).
 
-``item``: the item channel as served, gain = max(label, read-out). ``item_codes``: the same by the read-out of held-out
-items alone, no label. ``latent``: one latent of the user moved, residual kept (the query channel along one latent).
-``papers``: the same latent set, residual dropped, as published. Doses are in each way's own unit: the user's concept
-gap (bundle.dose) on the item side, the 90th percentile of the users' activation on the user side; 0 is each way's
-resting state, which for ``papers`` is the latent at zero. Legend: U users, N items, K list length.
+``item``: the item channel as served, gain = max(label, read-out). ``item_codes``: the same by the read-out alone, no
+label; it is the one of decoded codes, each item scored as if it had no label (offline.label.decoded). ``_ordered``: the
+same items in the order of their unsteered scores, as ORDER_BASE of a request asks for. ``latent``: one latent of the
+user moved, residual kept (the query channel along one latent). ``papers``: the same latent set, residual dropped, as
+published. Doses are in each way's own unit: the user's concept gap (bundle.dose) on the item side, the 90th percentile
+of the users' activation on the user side; 0 is each way's resting state, which for ``papers`` is the latent at zero.
+Legend: U users, N items, K list length.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bundle import SaeWeights, SparseCodes
+from offline.calibrate.config import CalibrateConfig
+from offline.calibrate.curves import turned_round
 from offline.evaluate.doses import Base
 from offline.evaluate.latents import best_latent
 from offline.evaluate.methods import Direction, bounded
 from offline.evaluate.panel import BoolArray, FloatArray, IntArray, Panel, best_lists
+from offline.evaluate.steering import in_base_order
 from offline.evaluate.subject import POSTING_FLOOR
+from offline.evaluate.window import share_of
 from offline.label.config import LabelConfig
-from offline.label.halves import cross_fit, stratified_halves
-from offline.label.readouts import Features
+from offline.label.decoded import Decoded, step
 from offline.reproduce.quality import Judge
 from offline.reproduce.ranker import Ranker
 
@@ -31,7 +38,9 @@ ListsAt = Callable[[float], IntArray]
 
 NAMES = {
     "item": "item channel, as served",
+    "item_ordered": "item channel, as served, in base order",
     "item_codes": "item channel, codes only (held out)",
+    "item_codes_ordered": "item channel, codes only, in base order",
     "latent": "user channel, one latent, residual kept",
     "papers": "papers: latent set, residual dropped",
     "block": "papers: latent set after block 0",
@@ -44,26 +53,42 @@ LARGEST_DOSE = 32.0
 class Ways:
     """Every way for one recommender, SAE and panel."""
 
-    def __init__(self, ranker: Ranker, weights: SaeWeights, codes: SparseCodes, panel: Panel, *, k: int = 10) -> None:
+    def __init__(
+        self,
+        ranker: Ranker,
+        weights: SaeWeights,
+        codes: SparseCodes,
+        panel: Panel,
+        popularity: npt.NDArray[np.integer] | None = None,
+        *,
+        k: int = 10,
+    ) -> None:
+        """``popularity`` [N] weighs the read-out's fit."""
         self.ranker, self.weights, self.codes, self.panel, self.k = ranker, weights, codes, panel, k
         self.users = ranker.trained.embeddings.users[panel.users]
         self.base = Base.of(panel.masked(ranker(self.users)), k)
-        self._features = Features.of(codes, ranker.trained.embeddings.items)
+        self._read = Decoded.of(codes, weights, LabelConfig(), popularity)
         self._scale = weights.scale(self.users)
         self._code = weights.encode(self.users, "user")
 
-    def of(self, members: BoolArray, direction: Direction, *, seed: int = 0) -> dict[str, ListsAt]:
-        """Ways for the concept with ``members`` [N] (at least 4 in and out)."""
-        config = LabelConfig()
-        halves = stratified_halves(members, np.arange(len(members)), np.random.default_rng(seed))
-        read = bounded(cross_fit("logistic", self._features, members, halves, config).scores, members)
+    def of(self, members: BoolArray, direction: Direction) -> dict[str, ListsAt]:
+        """Ways for the concept with ``members`` [N] (at least one in and one out)."""
+        read = bounded(step(self._read.scores(members[None])[0], members), members)
         latent = best_latent(self.codes, members)
+        item = self.item(np.maximum(read, members.astype(np.float32)), direction)
+        by_codes = self.item(read, direction)
         return {
-            "item": self.item(np.maximum(read, members.astype(np.float32)), direction),
-            "item_codes": self.item(read, direction),
+            "item": item,
+            "item_ordered": self.ordered(item),
+            "item_codes": by_codes,
+            "item_codes_ordered": self.ordered(by_codes),
             "latent": self.latent(latent, direction, keep=True),
             "papers": self.latent(latent, direction, keep=False),
         }
+
+    def ordered(self, lists: ListsAt) -> ListsAt:
+        """The same lists in the order of the unsteered scores."""
+        return lambda dose: in_base_order(self.base, lists(dose))
 
     def item(self, gain: FloatArray, direction: Direction) -> ListsAt:
         """Score + dose x the user's concept gap x gain [N]."""
@@ -72,8 +97,9 @@ class Ways:
         else:
             column = np.where(gain >= POSTING_FLOOR, gain, np.float32(0))
             unit = self.base.promote_units(gain)
-        step = unit[:, None] * column
-        return lambda dose: best_lists(self.base.scores + np.float32(dose) * step, self.k)
+        change = unit[:, None] * column
+        # Asked for again in the other order, and for every target: tens of doses of K items each are kept.
+        return cache(lambda dose: best_lists(self.base.scores + np.float32(dose) * change, self.k))
 
     def latent(self, latent: int, direction: Direction, *, keep: bool) -> ListsAt:
         """Move (``keep`` the residual) or set (drop it) one latent of every user."""
@@ -81,6 +107,7 @@ class Ways:
         active = self._code[:, latent][self._code[:, latent] > 0]
         unit = float(np.quantile(active, 0.9)) if len(active) else float(self.codes.latent_scale()[latent])
 
+        @cache
         def lists(dose: float) -> IntArray:
             code = self._code.copy()
             if keep:
@@ -126,3 +153,12 @@ def reach(
         else:
             low = middle
     return {"dose": high} | row
+
+
+def full_demotion(lists: ListsAt, members: BoolArray) -> float:
+    """The dose of demote 1 as a bundle's dial has it: the smallest that leaves at most 1 % more than any dose."""
+    config = CalibrateConfig()
+    measured = np.array([share_of(lists(dose), members) for dose in config.ladder])
+    near = config.left * float(measured[0])
+    doses, _ = turned_round(config.ladder, measured, (0.0, 1.0), falling=True, near=near)
+    return float(doses[-1])

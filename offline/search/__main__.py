@@ -68,7 +68,8 @@ def _command(  # noqa: PLR0917  options of a command, always given by name
         (out / "table.md").write_text(rows + "\n")
         print(rows)
         values = [[(trial.values[0], trial.values[1]) for trial in group] for group in (studies.complete(study), front)]
-        draw_frontier(values[0], values[1], lines, out / "frontier.svg")
+        default = studies.default_values(study)
+        draw_frontier(values[0], values[1], lines, out / "frontier.svg", default)
     document = {
         "dataset": dataset,
         "steps": steps,

@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from offline.search.bench import AT, depths_text, mean_purity, spread
 
 Line = dict[str, Any]
+Values = tuple[float, float]
+"""Purity and RBO."""
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -63,8 +65,16 @@ def table(lines: Sequence[Line]) -> str:
     return "\n".join(rows)
 
 
-def draw_frontier(trials: Sequence[tuple[float, float]], front: Sequence[tuple[float, float]], lines: Sequence[Line], file: Path) -> None:  # fmt: skip  # noqa: E501
-    """Write the figure; ``trials`` and ``front`` are (purity, RBO) of what decides, ``lines`` of what reports."""
+def draw_frontier(
+    trials: Sequence[Values],
+    front: Sequence[Values],
+    lines: Sequence[Line],
+    file: Path,
+    default: Values | None = None,
+) -> None:
+    """Write the figure; ``trials``, ``front`` and the ``default`` among them are (purity, RBO) of what decides,
+    ``lines`` of what reports.
+    """
     with mpl.rc_context(STYLE):
         drawing = Figure(figsize=(9.2, 3.9), layout="constrained")
         left, right = drawing.subplots(1, 2)
@@ -72,6 +82,8 @@ def draw_frontier(trials: Sequence[tuple[float, float]], front: Sequence[tuple[f
         left.plot(
             [rbo for _, rbo in front], [purity for purity, _ in front], "o-", ms=5, color=BLUE, label="frontier"
         )  # fmt: skip
+        if default is not None:
+            left.scatter([default[1]], [default[0]], s=52, marker="D", color=ORANGE, label="default", zorder=3)
         left.set(
             title="Trials, on the half that decides", xlabel="RBO, both towers", ylabel="held-out purity / attainable"
         )

@@ -86,6 +86,11 @@ def frontier(study: optuna.Study) -> list[FrozenTrial]:
     return sorted(best, key=lambda trial: float(trial.values[1]))
 
 
+def default_values(study: optuna.Study) -> tuple[float, float] | None:
+    """Purity and RBO of today's default among the trials; None where it was not tried."""
+    return next(((trial.values[0], trial.values[1]) for trial in complete(study) if trial.params == DEFAULT), None)
+
+
 def confirm(
     folder: Path,
     bench: Bench,

@@ -17,6 +17,7 @@ from offline.reproduce.arviv import run
 from offline.reproduce.config import BETAS, DEPTHS
 from offline.reproduce.run import reproduce
 from offline.reproduce.store import Store
+from offline.reproduce.ways import NAMES
 from tests.offline.reproduce import tiny
 
 pytestmark = pytest.mark.train
@@ -94,7 +95,7 @@ def test_audiences_are_users_with_something_to_find(arviv: tuple[dict[str, Any],
 def test_the_steering_table_reaches_shares_and_judges_lists(klenitskiy: tuple[dict[str, Any], Path]) -> None:
     sequential = klenitskiy[0]["settings"][0]
     part = sequential["steered"][0]
-    assert set(part["promote"]) == {"item", "item_codes", "latent", "papers", "block"}
+    assert set(part["promote"]) == set(NAMES)
     for way in ("item", "item_codes", "latent"):
         assert part["promote"][way][0]["ndcg_kept"] == pytest.approx(1)
         assert part["promote"][way][0]["overlap"] == 1

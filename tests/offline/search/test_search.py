@@ -110,8 +110,11 @@ def test_a_study_goes_on_and_confirms_once(bench, tmp_path):
     assert len(rows) == 4
     assert f"{lines[0]['purity@10']:.3f} / {lines[0]['purity@20']:.3f}" in rows[2]
     values = [(trial.values[0], trial.values[1]) for trial in trials]
-    draw_frontier(values, values[:1], lines, tmp_path / "frontier.svg")
+    default = studies.default_values(again)
+    assert default == values[0]
+    draw_frontier(values, values[:1], lines, tmp_path / "frontier.svg", default)
     drawing = (tmp_path / "frontier.svg").read_text()
+    assert drawing.count(">default<") == 2  # in the legend of the trials, and beside its confirmed point
     assert "default before" in drawing
     assert "held-out purity / attainable" in drawing
 
