@@ -8,6 +8,8 @@ from importlib import import_module
 from pathlib import Path
 
 PARTS = {
+    "bundles": "mutated bundles: every damage is found before anything is served",
+    "policies": "mutated policy files: refused by name, or they do what they say",
     "requests": "hostile requests over gRPC: a clear refusal or a right answer",
 }
 
