@@ -14,6 +14,7 @@ from server.errors import UnknownConcept, UnknownUser
 from server.steerable import Steerable
 from server.subjects import Subjects
 from server.types import FloatArray, Rule
+from server.weak import weakly
 
 LATENTS_KEPT = 128
 """Latents whose dense gain column stays in memory; 4 bytes x items each."""
@@ -39,8 +40,8 @@ class Catalogue:
         self._by_id = {concept.id: concept for concept in self.concepts}
         self._named = {concept.id: self._concept(concept) for concept in self.concepts if concept.row is not None}
         self._latent_scale = contents.item_codes.latent_scale()
-        self._latent = lru_cache(maxsize=LATENTS_KEPT)(self._make_latent)
-        self.subjects = Subjects(contents, self.find, self.item_rows, self.vectors)
+        self._latent = lru_cache(maxsize=LATENTS_KEPT)(weakly(self._make_latent))
+        self.subjects = Subjects(contents, weakly(self.find), self.item_rows, self.vectors)
 
     def find(self, concept_id: str) -> Steerable:
         """The concept (``genre:horror``) or latent (``latent:113``).

@@ -26,6 +26,7 @@ from server.errors import UnknownConcept
 from server.steerable import Steerable
 from server.subject import Examples, Mixture, Subject, Toward
 from server.types import FloatArray, IntArray
+from server.weak import weakly
 
 KEPT = 32
 """Subjects whose dense gain column stays in memory; 4 bytes x items each."""
@@ -54,7 +55,7 @@ class Subjects:
         self._find = find
         self._rows = rows
         self._vectors = vectors
-        self._kept = lru_cache(maxsize=KEPT)(self._made)
+        self._kept = lru_cache(maxsize=KEPT)(weakly(self._made))
 
     def known(self, item_ids: Iterable[str]) -> IntArray:
         """Rows of the ids that the catalogue has, ascending."""
