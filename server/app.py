@@ -40,6 +40,7 @@ from server.rpc.decode import decoding
 from server.settings import Settings
 from server.steer import Engine
 from server.telemetry import MetricsServer, Telemetry
+from server.tracing import opened_traces
 
 STOPPED, REFUSED, INTERRUPTED = 0, 2, 130
 
@@ -104,10 +105,11 @@ async def running(settings: Settings, log: FilteringBoundLogger) -> AsyncIterato
         metrics = stack.enter_context(MetricsServer(telemetry, metrics_host, settings.metrics_port))
         drift = stack.enter_context(closing(DriftWatch(settings.drift_sample, telemetry.drift)))
         drift.serving(engine.catalogue.bundle)
-        calls = Calls(telemetry, log, decisions, drift)
+        traces = stack.enter_context(opened_traces(settings))
+        calls = Calls(telemetry, log, decisions, drift, traces)
         state = health.Health((recommend.NAME, concepts.NAME))
         concept_service = stack.enter_context(closing(ConceptService(served.current, calls)))
-        server = make_server(settings)
+        server = make_server(settings, () if traces is None else traces.interceptors)
         recommender = RecommendService(served.current, calls, settings.share_sample)
         add_RecommendServiceServicer_to_server(recommender, decoding(server))
         add_ConceptServiceServicer_to_server(concept_service, decoding(server))

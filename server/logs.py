@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import logging
 import sys
+from contextvars import ContextVar
 from typing import TextIO
 
 import structlog
-from structlog.typing import FilteringBoundLogger
+from structlog.typing import EventDict, FilteringBoundLogger
 
 
 def unbuffered(descriptor: int | None = None) -> TextIO:
@@ -18,6 +19,16 @@ def unbuffered(descriptor: int | None = None) -> TextIO:
     """
     raw = io.FileIO(sys.stdout.fileno() if descriptor is None else descriptor, "w", closefd=False)
     return io.TextIOWrapper(raw, encoding="utf-8", write_through=True)
+
+
+TRACE_ID: ContextVar[str] = ContextVar("trace_id", default="")
+"""Of the call being answered, where it is traced (server.tracing); it then stands in every line that the call writes."""
+
+
+def _with_trace(logger: object, name: str, line: EventDict) -> EventDict:  # noqa: ARG001 - structlog's signature
+    if trace_id := TRACE_ID.get():
+        line["trace_id"] = trace_id
+    return line
 
 
 class _Lines:
@@ -45,6 +56,7 @@ def make_logger(stream: TextIO, level: str) -> FilteringBoundLogger:
         _Lines(stream),
         processors=[
             structlog.processors.add_log_level,
+            _with_trace,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False),

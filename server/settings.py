@@ -103,6 +103,13 @@ class Settings(BaseSettings, Limits):
         default=0.0, ge=0, le=3600,
         description="after SIGTERM, how long calls are still taken while health says NOT_SERVING: balancers notice",
     )  # fmt: skip
+    trace_endpoint: str | None = Field(
+        default=None, min_length=1,
+        description="OTLP collector for traces, http://HOST:4317; left out: none. Needs tiller[otel]",
+    )  # fmt: skip
+    trace_sample: float = Field(
+        default=0.01, ge=0, le=1, description="part of the calls that are traced where the caller has not decided it"
+    )
     drift_sample: float = Field(
         default=0.05, ge=0, le=1,
         description="part of the user vectors that callers bring which is held against the training's; 0: none",

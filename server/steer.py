@@ -123,6 +123,7 @@ class Engine:
             history=None if query.history is None else self._history_use(query.history, history),
             eligible=eligible,
             filled=len(fill),
+            marks=clock.marks,
             incoming=None if query.user_id is not None else x,
             short_reason="" if eligible is None else outcome.why_short(plan, excluded, eligible, items, query.k),
         )
@@ -212,11 +213,13 @@ class _Clock:
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
         self._last = time.perf_counter()
+        self.marks = [("decode", self._last)]
 
     def lap(self, stage: str) -> None:
         now = time.perf_counter()
         self.laps[stage] = self.laps.get(stage, 0.0) + now - self._last
         self._last = now
+        self.marks.append((stage, now))
 
 
 def _by_base(ranking: Ranking, asked: Asked, passing: int) -> Ranking:

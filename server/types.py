@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -182,7 +182,7 @@ class Answer:
     ``short_reason`` are set only when fewer than k items pass; ``filled``: how many of the last places a filter's
     fallback filled then. ``history``: how many of its ids the user tower read, and how many the catalogue does not
     have; None where the request brought none. ``incoming``: the user's embedding [D] as the SAE reads it,
-    where it did not lie in the bundle.
+    where it did not lie in the bundle. ``marks``: when each stage ended (``time.perf_counter``), the first is "decode".
     """
 
     ranking: Ranking
@@ -199,3 +199,4 @@ class Answer:
     filled: int = 0
     short_reason: str = ""
     incoming: FloatArray | None = None
+    marks: Sequence[tuple[str, float]] = ()

@@ -56,6 +56,16 @@ class Drift(Protocol):
         """An answered user's embedding [D], and the bundle that answered; never waits."""
 
 
+class Traces(Protocol):
+    """Who draws the call as spans; server.tracing does."""
+
+    def named(self, request_id: str) -> None:
+        """The id of the call under way."""
+
+    def answered(self, answer: Answer, k: int, started: float, ended: float) -> None:
+        """What it answered; the two times by ``time.perf_counter``, around all stages."""
+
+
 class Calls:
     """What every service reports its calls to; knows whether any are under way."""
 
@@ -65,11 +75,13 @@ class Calls:
         log: structlog.typing.FilteringBoundLogger,
         decisions: Decisions | None = None,
         drift: Drift | None = None,
+        traces: Traces | None = None,
     ) -> None:
         self.observer = observer
         self.log = log
         self.decisions = decisions
         self.drift = drift
+        self.traces = traces
         self._under_way = 0
         self._last = time.perf_counter()
 
@@ -113,6 +125,8 @@ def unary(method: str) -> Callable[[Callable[[Any, _Request, str], Awaitable[_Re
             code, request_id = grpc.StatusCode.CANCELLED, ""
             try:
                 request_id = _request_id(request, context)
+                if calls.traces is not None:
+                    calls.traces.named(request_id)
                 if isinstance(request, Unreadable):
                     raise _unreadable(request)
                 response = await handle(self, request, request_id)

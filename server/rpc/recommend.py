@@ -71,7 +71,10 @@ class RecommendService(RecommendServiceServicer):
         answered = time.perf_counter()
         response = to_response(answer, query, engine.catalogue, request_id)
         answer.timings["decode"] = decoded - started
-        answer.timings["encode"] = time.perf_counter() - answered
+        encoded = time.perf_counter()
+        answer.timings["encode"] = encoded - answered
+        if self._calls.traces is not None:
+            self._calls.traces.answered(answer, query.k, started, encoded)
         self._calls.observer.answered(answer)
         if answer.incoming is not None and self._calls.drift is not None:
             self._calls.drift.offer(engine.catalogue.bundle, answer.incoming)
