@@ -55,7 +55,6 @@ def ask(server: Live, *, header: str | None = None, **request: object) -> None:
         stub.Recommend(RecommendRequest(**{"user_id": "u3", "k": 5, **request}), timeout=30, metadata=metadata)
 
 
-
 def roots(memory: InMemorySpanExporter) -> list[ReadableSpan]:
     return [span for span in memory.get_finished_spans() if span.kind is SpanKind.SERVER]
 
