@@ -73,6 +73,15 @@ class TillerAdmin:
         """Have the server read its policy folder again, now; a refusal is an answer."""
         return self._call(self._stub.ReloadPolicies, pb.ReloadPoliciesRequest(), 60.0)
 
+    def use_bundle(self, path: str, *, accept_losses: bool = False, timeout: float = 600.0) -> pb.LoadBundleResponse:
+        """Have the server serve another bundle, below its --bundles-root; a refusal is an answer."""
+        request = pb.LoadBundleRequest(path=path, accept_losses=accept_losses)
+        return self._call(self._stub.LoadBundle, request, timeout)
+
+    def rollback_bundle(self, *, accept_losses: bool = False) -> pb.RollbackBundleResponse:
+        """Have the server serve the bundle before the present one again; a refusal is an answer."""
+        return self._call(self._stub.RollbackBundle, pb.RollbackBundleRequest(accept_losses=accept_losses), 60.0)
+
     def close(self) -> None:
         """Close the channel."""
         self._channel.close()

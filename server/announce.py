@@ -1,10 +1,12 @@
-"""What becomes of the policies while a server runs, told to the log and to the metrics."""
+"""What becomes of the bundle and the policies while a server runs, told to the log, the metrics and the drift watch."""
 
 from __future__ import annotations
 
 from structlog.typing import FilteringBoundLogger
 
 from bundle import LATENT_FAMILY
+from bundle.errors import TillerError
+from server.drift import DriftWatch
 from server.errors import PolicyError
 from server.policy import PolicySet, check_attributes, check_concepts
 from server.reload import Trigger
@@ -12,12 +14,18 @@ from server.steer import Engine
 from server.telemetry import Telemetry
 
 
-class PolicyNews:
+class News:
     """A Listener of server.reload."""
 
-    def __init__(self, telemetry: Telemetry, log: FilteringBoundLogger) -> None:
+    def __init__(self, telemetry: Telemetry, log: FilteringBoundLogger, drift: DriftWatch) -> None:
         self._telemetry = telemetry
         self._log = log
+        self._drift = drift
+
+    def serving(self, engine: Engine) -> None:
+        """An engine is in force, the first one or another."""
+        self._telemetry.serving(engine.catalogue.bundle.manifest, engine.policies or PolicySet())
+        self._drift.serving(engine.catalogue.bundle)
 
     def compiled(self, engine: Engine) -> None:
         """See Listener."""
@@ -41,9 +49,24 @@ class PolicyNews:
         """See Listener."""
         self._telemetry.policies_checked(stale=stale)
 
-    def unwatched(self, reason: str) -> None:
+    def swapped(self, engine: Engine, previous: Engine, trigger: Trigger, seconds: float, *, back: bool) -> None:
         """See Listener."""
-        self._log.warning("policy folder not watched", reason=reason)
+        self.serving(engine)
+        self._telemetry.bundle_reloaded("rolled_back" if back else "loaded")
+        bundle = engine.catalogue.bundle
+        self._log.info(
+            "bundle rolled back" if back else "bundle loaded", bundle_id=engine.bundle_id, name=bundle.manifest.name,
+            previous=previous.bundle_id, folder=str(bundle.path), trigger=trigger, seconds=round(seconds, 3),
+        )  # fmt: skip
+
+    def bundle_refused(self, path: str, error: TillerError, trigger: Trigger) -> None:
+        """See Listener."""
+        self._telemetry.bundle_reloaded("refused")
+        self._log.error("bundle refused", path=path, trigger=trigger, message=str(error))
+
+    def unwatched(self, what: str, reason: str) -> None:
+        """See Listener."""
+        self._log.warning(f"{what} not watched", reason=reason)
 
 
 def warn(engine: Engine, log: FilteringBoundLogger) -> None:

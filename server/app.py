@@ -5,6 +5,7 @@ Nothing below this floor reads settings, opens a port or starts a thread pool.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import time
@@ -23,7 +24,7 @@ from protos.steering.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
 from protos.steering.v1.concepts_pb2_grpc import add_ConceptServiceServicer_to_server
 from protos.steering.v1.recommend_pb2_grpc import add_RecommendServiceServicer_to_server
 from server import health
-from server.announce import PolicyNews, warn
+from server.announce import News, warn
 from server.arguments import read_settings
 from server.background import beside
 from server.decisions import opened_log
@@ -32,9 +33,9 @@ from server.drift import DriftWatch
 from server.listening import bind, join, make_server, reflect
 from server.loading import load_engine
 from server.logs import make_logger, unbuffered
-from server.policy import PolicySet, load_policies
+from server.policy import load_policies
 from server.process import port_file, until_told_to_stop
-from server.reload import Served, watch
+from server.reload import Served, watch_bundle, watch_policies
 from server.rpc import AdminService, Calls, ConceptService, RecommendService, admin, concepts, recommend
 from server.rpc.decode import decoding
 from server.settings import Settings
@@ -83,7 +84,7 @@ async def serve(settings: Settings, log: FilteringBoundLogger) -> None:
         with port_file(settings.port_file, asdict(addresses)):
             where = f"{addresses.grpc}, metrics on {addresses.metrics}"
             print(f"tiller serves {settings.bundle} on {where}. Ctrl-C stops it.", file=sys.stderr, flush=True)
-            await until_told_to_stop(lambda: served.reload("signal"))
+            await until_told_to_stop(lambda: asyncio.gather(served.reload("signal"), served.look_again("signal")))
 
 
 @asynccontextmanager
@@ -96,15 +97,14 @@ async def running(settings: Settings, log: FilteringBoundLogger) -> AsyncIterato
     began = time.perf_counter()
     telemetry = Telemetry()
     engine = _engine(settings, log)
-    telemetry.serving(engine.catalogue.bundle.manifest, engine.policies or PolicySet())
-    news = PolicyNews(telemetry, log)
     async with AsyncExitStack() as stack:
-        served = stack.enter_context(closing(Served(engine, settings.policies, news)))
+        drift = stack.enter_context(closing(DriftWatch(settings.drift_sample, telemetry.drift)))
+        news = News(telemetry, log, drift)
+        news.serving(engine)
+        served = stack.enter_context(closing(Served(engine, settings, news)))
         decisions = stack.enter_context(opened_log(settings, telemetry.decided))
         metrics_host = settings.metrics_host or settings.host
         metrics = stack.enter_context(MetricsServer(telemetry, metrics_host, settings.metrics_port))
-        drift = stack.enter_context(closing(DriftWatch(settings.drift_sample, telemetry.drift)))
-        drift.serving(engine.catalogue.bundle)
         traces = stack.enter_context(opened_traces(settings))
         calls = Calls(telemetry, log, decisions, drift, traces)
         state = health.Health((recommend.NAME, concepts.NAME))
@@ -172,8 +172,11 @@ async def _admin(served: Served, calls: Calls, settings: Settings) -> AsyncItera
             await server.stop(0)
 
 
-def _watches(served: Served, settings: Settings, news: PolicyNews) -> list[Coroutine[Any, Any, None]]:
-    """What reloads by itself."""
-    if settings.policies is None or not settings.policy_poll_seconds:
-        return []
-    return [watch(served, settings.policies, settings.policy_poll_seconds, news)]
+def _watches(served: Served, settings: Settings, news: News) -> list[Coroutine[Any, Any, None]]:
+    """What changes by itself."""
+    works = []
+    if settings.policies is not None and settings.policy_poll_seconds:
+        works.append(watch_policies(served, settings.policies, settings.policy_poll_seconds, news))
+    if settings.bundle_poll_seconds:
+        works.append(watch_bundle(served, settings.bundle, settings.bundle_poll_seconds, news))
+    return works

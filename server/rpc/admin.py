@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import faiss
 
 from bundle import LATENT_FAMILY, __version__
+from bundle.errors import TillerError
 from protos.steering.v1 import admin_pb2 as pb
 from protos.steering.v1.admin_pb2_grpc import AdminServiceServicer
 from server.errors import InvalidRequest, PolicyError
@@ -33,7 +34,7 @@ from server.policy import (
     rule_in_words,
 )
 from server.preview import MOST_USERS, Preview, Sample, Situation, compare
-from server.reload import Served
+from server.reload import Served, Swap
 from server.rpc.calls import Calls, unary
 from server.rpc.convert import to_rule_message
 from server.steer import Engine
@@ -66,7 +67,7 @@ class AdminService(AdminServiceServicer):
     @unary("GetStatus")
     async def GetStatus(self, request: pb.GetStatusRequest, request_id: str) -> pb.GetStatusResponse:  # noqa: ARG002
         """What is served, since when, and whether the policy folder is in force."""
-        engine, status = self._served.current(), self._served.status
+        engine, status, bundle = self._served.current(), self._served.status, self._served.bundle_status
         manifest = engine.catalogue.bundle.manifest
         return pb.GetStatusResponse(
             bundle_id=engine.bundle_id,
@@ -82,10 +83,16 @@ class AdminService(AdminServiceServicer):
             reloads=status.loads,
             refusals=status.refusals,
             stale=status.error is not None,
-            error="" if status.error is None else str(status.error),
+            error=_sentence(status.error),
             faults=_faults(status.error),
             pid=os.getpid(),
             version=__version__,
+            bundle_folder=bundle.folder,
+            bundle_loaded_at=bundle.loaded_at,
+            bundle_swaps=bundle.swaps,
+            bundle_refusals=bundle.refusals,
+            previous_bundle_id=bundle.previous,
+            bundle_error=_sentence(bundle.error),
         )
 
     @unary("ListPolicies")
@@ -119,9 +126,30 @@ class AdminService(AdminServiceServicer):
         return pb.ReloadPoliciesResponse(
             outcome=result.outcome,
             policy_revision=result.revision,
-            error="" if result.error is None else str(result.error),
+            error=_sentence(result.error),
             faults=_faults(result.error),
         )
+
+    @unary("LoadBundle")
+    async def LoadBundle(self, request: pb.LoadBundleRequest, request_id: str) -> pb.LoadBundleResponse:  # noqa: ARG002
+        """Serve another bundle; a refusal is an answer, a path out of the root is an error."""
+        done = await self._served.use(request.path, accept_losses=request.accept_losses)
+        return pb.LoadBundleResponse(**self._told(done))
+
+    @unary("RollbackBundle")
+    async def RollbackBundle(self, request: pb.RollbackBundleRequest, request_id: str) -> pb.RollbackBundleResponse:  # noqa: ARG002
+        """Serve the previous bundle again; a refusal is an answer."""
+        done = await self._served.rollback(accept_losses=request.accept_losses)
+        return pb.RollbackBundleResponse(**self._told(done))
+
+    def _told(self, done: Swap) -> dict[str, Any]:
+        return {
+            "outcome": done.outcome,
+            "bundle_id": done.bundle_id,
+            "previous_bundle_id": self._served.bundle_status.previous,
+            "error": _sentence(done.error),
+            "seconds": done.seconds,
+        }
 
     def _preview(
         self, engine: Engine, files: Mapping[str, bytes], sample: Sample, left: threading.Event
@@ -136,6 +164,10 @@ class AdminService(AdminServiceServicer):
 
     async def _on_thread(self, ask: Callable[..., _T], *arguments: object) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._worker, ask, *arguments)
+
+
+def _sentence(error: TillerError | None) -> str:
+    return "" if error is None else str(error)
 
 
 def _policies(engine: Engine) -> PolicySet:

@@ -20,7 +20,8 @@ from protos.steering.v1.recommend_pb2 import RecommendRequest, RecommendResponse
 from protos.steering.v1.recommend_pb2_grpc import RecommendServiceStub
 from server.errors import PolicyError
 from server.policy import load_policies
-from server.reload import Result, Served, Trigger, watch
+from server.reload import Result, Served, Trigger, watch_policies
+from server.settings import Settings
 from server.steer import Engine
 from tests.live import Live, live, process, scrape, wait_for_addresses
 from tests.world import World, make_world, write_world
@@ -77,13 +78,19 @@ class Heard:
     def checked(self, *, stale: bool) -> None:
         self.stale.append(stale)
 
-    def unwatched(self, reason: str) -> None:
-        self.events.append(f"unwatched: {reason}")
+    def swapped(self, *_: object, **__: object) -> None:
+        self.events.append("swapped")
+
+    def bundle_refused(self, *_: object) -> None:
+        self.events.append("bundle refused")
+
+    def unwatched(self, what: str, reason: str) -> None:
+        self.events.append(f"{what} unwatched: {reason}")
 
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.reload.REST_SECONDS", 0.005)
+    monkeypatch.setattr("server.reload.policies.REST_SECONDS", 0.005)
 
 
 def _filtered(engine: Engine) -> list[str]:
@@ -95,7 +102,8 @@ def _filtered(engine: Engine) -> list[str]:
 def _serving(engine: Engine, folder: Path | None) -> tuple[Served, Heard]:
     heard = Heard()
     policies = load_policies(folder) if folder is not None else None
-    return Served(replace(engine, policies=policies), folder, heard), heard
+    settings = Settings(bundle=engine.catalogue.bundle.path, policies=folder)
+    return Served(replace(engine, policies=policies), settings, heard), heard
 
 
 def _reload(served: Served, trigger: Trigger = "watch") -> Result:
@@ -179,7 +187,9 @@ def test_half_a_file_is_not_taken_for_a_whole_one(
     served, heard = _serving(engine, folder)
     whole = HORROR + COMEDY.removeprefix("policies:\n").replace("kids", "more")
     parts = iter([whole[: len(HORROR)] + "\n", whole])  # the first half is valid by itself
-    monkeypatch.setattr("server.reload.time.sleep", lambda _: (folder / "kids.yaml").write_text(next(parts, whole)))
+    monkeypatch.setattr(
+        "server.reload.policies.time.sleep", lambda _: (folder / "kids.yaml").write_text(next(parts, whole))
+    )
     assert _reload(served).outcome == "loaded"
     assert _filtered(served.current()) == ["genre:horror", "genre:comedy"]
     assert len(heard.events) == 1
@@ -189,7 +199,7 @@ def test_a_folder_that_never_rests_is_refused(engine: Engine, folder: Path, monk
     served, _ = _serving(engine, folder)
     count = iter(range(1000))
     monkeypatch.setattr(
-        "server.reload.time.sleep", lambda _: (folder / "kids.yaml").write_text(f"{COMEDY}#{next(count)}")
+        "server.reload.policies.time.sleep", lambda _: (folder / "kids.yaml").write_text(f"{COMEDY}#{next(count)}")
     )
     result = _reload(served)
     assert result.outcome == "refused"
@@ -207,7 +217,7 @@ def watched(engine: Engine) -> Iterator[Callable[..., Served]]:
 
         async def run() -> None:
             served, heard = _serving(engine, folder)
-            task = asyncio.ensure_future(watch(served, folder, poll_seconds, heard))
+            task = asyncio.ensure_future(watch_policies(served, folder, poll_seconds, heard))
             loop = asyncio.get_running_loop()
             stops.append(lambda: loop.call_soon_threadsafe(task.cancel))
             started.append(served)
@@ -287,7 +297,7 @@ def test_a_folder_that_the_system_does_not_watch_is_still_looked_at(
     def no_more(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device (inotify watches)")
 
-    monkeypatch.setattr("server.reload.awatch", no_more)
+    monkeypatch.setattr("server.reload.watch.awatch", no_more)
     served = watched(folder)
     (folder / "kids.yaml").write_text(COMEDY)
     _until(lambda: _filtered(served.current()) == ["genre:comedy"])
@@ -301,7 +311,7 @@ def test_a_fault_of_ours_is_told_and_ends_nothing(
 
     served = watched(folder)
     with monkeypatch.context() as patched:
-        patched.setattr("server.reload.compile_files", broken)
+        patched.setattr("server.reload.policies.compile_files", broken)
         (folder / "kids.yaml").write_text(COMEDY)
         _until(lambda: served.status.error is not None)
     assert "cannot be compiled: found RuntimeError: a bug" in str(served.status.error)
