@@ -50,10 +50,10 @@ def bench(  # noqa: PLR0917 - options, each by its name
     workers: Annotated[int, typer.Option("--workers", min=1, help="Server processes sharing the port.")] = 1,
     rounds: Annotated[int | None, typer.Option("--rounds", min=2, help="Rounds of throughput. Default 5.")] = None,
     seconds: Annotated[
-        float | None, typer.Option("--seconds", min=0.1, help="Of each measurement of throughput. Default 1.")
+        float | None, typer.Option("--seconds", min=0.05, help="Of each measurement of throughput. Default 1.")
     ] = None,
     latency_seconds: Annotated[
-        float | None, typer.Option("--latency-seconds", min=0.1, help="Of each measurement of latency. Default 2.")
+        float | None, typer.Option("--latency-seconds", min=0.05, help="Of each measurement of latency. Default 2.")
     ] = None,
     share: Annotated[
         list[float] | None,

@@ -78,7 +78,7 @@ def _closed(client: LoadClient, address: str, case: Case, options: Options) -> d
     in_flight = options.in_flight if case.lists == 1 else 2 * options.workers
     return client.ask(
         "closed", case.name, address=address, path=case.method, in_flight=in_flight, seconds=options.seconds,
-        warm=WARM_SECONDS, least=LEAST_ANSWERS if case.lists == 1 else 2,
+        warm=min(WARM_SECONDS, options.seconds), least=LEAST_ANSWERS if case.lists == 1 else 2,
     )  # fmt: skip
 
 

@@ -155,7 +155,9 @@ def _concepts(bundle: Bundle) -> list[str]:
 
 
 def _rules(actions: tuple[rules_pb2.Action, ...], concepts: list[str]) -> list[rules_pb2.Rule]:
+    """One per action, each of another concept; fewer where a small bundle has no more."""
     made = []
+    actions = actions[: len(concepts)]
     for place, action in enumerate(actions):
         rule = rules_pb2.Rule(action=action, concept=concepts[int((place + 0.5) * len(concepts) / len(actions))])
         if action != FILTER:
