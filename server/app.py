@@ -132,8 +132,8 @@ async def running(settings: Settings, log: FilteringBoundLogger) -> AsyncIterato
             log.info("serving", **asdict(addresses), seconds_to_start=round(time.perf_counter() - began, 3))
             yield Running(addresses, served)
         finally:
-            log.info("draining", seconds=settings.drain_seconds)
-            await drain(state, calls, server, settings.drain_seconds)
+            log.info("draining", delay=settings.drain_delay_seconds, seconds=settings.drain_seconds)
+            await drain(state, calls, server, settings.drain_delay_seconds, settings.drain_seconds)
     log.info("stopped")
 
 
