@@ -17,9 +17,19 @@ QUIET_SECONDS = 0.1
 """Of the event loop without a call: then its queue is empty."""
 
 
-async def drain(health: Health, calls: Calls, server: grpc.aio.Server, seconds: float) -> None:
-    """Take the server down without losing a call that reached it, in ``seconds`` at most."""
+async def drain(health: Health, calls: Calls, server: grpc.aio.Server, delay: float, seconds: float) -> None:
+    """Take the server down without losing a call that reached it.
+
+    Args:
+        health: who is told first.
+        calls: those under way.
+        server: to be stopped.
+        delay: seconds in which health says NOT_SERVING and new calls are still answered, so that balancers notice.
+        seconds: in which what is there must be answered then, at most.
+    """
     await health.drain()
+    if delay:
+        await asyncio.sleep(delay)
     left = await _settled(calls, seconds)
     await server.stop(left)
 

@@ -1,7 +1,11 @@
 """grpc.health.v1 for a server that loads before it serves and drains before it stops.
 
-Every service is NOT_SERVING until ``serving``, and NOT_SERVING for good after ``drain``, which also ends every Watch:
-the library's servicer keeps them open, and each would hold the server for the whole time of grace.
+A service is SERVING once the bundle that it speaks for is loaded and warm. Every service is NOT_SERVING until
+``serving``, and NOT_SERVING for good after ``drain``, which also ends every Watch: the library's servicer keeps them
+open, and each would hold the server for the whole time of grace.
+
+    readiness   "" or a service's name      may this process be sent calls?
+    liveness    "tiller.live"               does its event loop turn? SERVING for as long as it answers, draining too
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ from grpc_health.v1 import health_pb2 as pb
 from grpc_health.v1 import health_pb2_grpc
 
 SERVICE_NAME = "grpc.health.v1.Health"
+LIVE = "tiller.live"
+"""No service of ours: what a liveness probe asks for. A server that drains must not be killed for it."""
 
 SERVING = pb.HealthCheckResponse.SERVING
 NOT_SERVING = pb.HealthCheckResponse.NOT_SERVING
@@ -26,7 +32,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
     """Status per service name; the empty name stands for the server as a whole."""
 
     def __init__(self, services: Iterable[str]) -> None:
-        self._statuses: dict[str, int] = dict.fromkeys(("", *services), NOT_SERVING)
+        self._statuses: dict[str, int] = {LIVE: SERVING, **dict.fromkeys(("", *services), NOT_SERVING)}
         self._changed = asyncio.Condition()
         self._drained = False
 
@@ -41,7 +47,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
 
     async def _set(self, status: int) -> None:
         async with self._changed:
-            self._statuses = dict.fromkeys(self._statuses, status)
+            self._statuses = {**dict.fromkeys(self._statuses, status), LIVE: SERVING}
             self._changed.notify_all()
 
     async def Check(self, request: pb.HealthCheckRequest, context: ServicerContext[Any, Any]) -> pb.HealthCheckResponse:
