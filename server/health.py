@@ -32,7 +32,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
     """Status per service name; the empty name stands for the server as a whole."""
 
     def __init__(self, services: Iterable[str]) -> None:
-        self._statuses: dict[str, int] = {LIVE: SERVING, **dict.fromkeys(("", *services), NOT_SERVING)}
+        self._statuses: dict[str, int] = {**dict.fromkeys(("", *services), NOT_SERVING), LIVE: SERVING}
         self._changed = asyncio.Condition()
         self._drained = False
 
