@@ -89,7 +89,7 @@ def print_answer(compared: Compared, asker: Asker, console: Console, *, explain:
         console.print(f"{answer.unknown_excluded} of the excluded ids are not in the catalogue.", style="yellow")
     if answer.rules:
         console.print()
-        console.print(_rules(answer.rules, terminal))
+        console.print(rules_table(answer.rules, terminal))
         if answer.overlap is not None:
             console.print(f"{answer.overlap:.0%} of the unsteered list is still there.", style="dim")
     if explain:
@@ -112,7 +112,8 @@ def _place(item: Item, was: dict[str, int]) -> tables.Place:
     return tables.Place(item.item_id, item.title, carries, was.get(item.item_id, why.base_rank))
 
 
-def _rules(rules: Sequence[RuleOutcome], terminal: Signs) -> Table:
+def rules_table(rules: Sequence[RuleOutcome], terminal: Signs) -> Table:
+    """What became of each rule."""
     table = Table(box=None, padding=(0, 2), pad_edge=False)
     table.add_column("rule", no_wrap=True)
     table.add_column("from", no_wrap=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from cli import bundles, concepts, delegate, demo, policies, recommend, reproduce
+from cli import bundles, concepts, delegate, demo, explain, policies, recommend, reproduce
 from cli.bench import command as bench
 
 # Usage errors come from click, which some releases of typer bundle: BadParameter < UsageError < ClickException.
@@ -31,6 +31,7 @@ app = typer.Typer(
 demo.register(app)
 delegate.register(app)
 recommend.register(app)
+explain.register(app)
 reproduce.register(app)
 bench.register(app)
 app.add_typer(concepts.app, name="concepts")
