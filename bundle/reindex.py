@@ -33,7 +33,7 @@ def write_reindexed(
     Raises:
         BundleError: the entry's recall is under its gate; nothing is written.
         BundleExists: the target is there and ``replace`` is false, or it is there and is not a bundle.
-        OSError: the disk said no; the target is as it was.
+        BundleError: the disk refused; the target is as it was.
     """
     worst = entry.worst
     if worst is not None and not entry.passed:

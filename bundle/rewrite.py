@@ -39,7 +39,7 @@ def write_with(
 
     Raises:
         BundleExists: the target is there and ``replace`` is false, or it is there and is not a bundle.
-        OSError: the disk said no; the target is as it was.
+        BundleError: the disk refused; the target is as it was.
     """
     refuse_occupied(target, replace=replace)
     manifest = source.manifest

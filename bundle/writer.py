@@ -23,6 +23,7 @@ from safetensors.numpy import save_file
 
 from bundle.concepts import ConceptFile
 from bundle.contents import BundleContents, ConceptArrays
+from bundle.disk import told_of_refusals
 from bundle.errors import BundleError, BundleExists
 from bundle.index import IndexEntry
 from bundle.manifest import (
@@ -47,6 +48,8 @@ from bundle.version import __version__
 
 FileWriter = Callable[[Path], None]
 
+UNTOUCHED = "What was there is as it was. Make room, or choose another folder."
+
 
 def write_bundle(
     target: Path,
@@ -67,8 +70,8 @@ def write_bundle(
     Raises:
         BundleExists: the target is there and ``replace`` is false, or it is there and is not a bundle.
         BundleCorrupt: the contents do not fit each other; nothing is written.
-        BundleError: a required file is missing, or an unknown one was given.
-        OSError: the disk said no; the target is as it was.
+        BundleError: a required file is missing, or an unknown one was given; or the disk refused, and the target is as
+            it was.
     """
     contents.check()
     refuse_occupied(target, replace=replace)
@@ -91,7 +94,18 @@ def write_bundle(
 
 @contextmanager
 def staged(target: Path) -> Iterator[Path]:
-    """A temporary folder that is synced and takes the target's place when the block ends, and is gone if it fails."""
+    """A temporary folder that is synced and takes the target's place when the block ends, and is gone if it fails.
+
+    Raises:
+        BundleError: the disk refused; what was at the target is as it was.
+    """
+    refusals = told_of_refusals(BundleError, f"the bundle {target} cannot be written", UNTOUCHED)
+    with refusals, _staged(target) as temporary:
+        yield temporary
+
+
+@contextmanager
+def _staged(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove(target, "writing")
     temporary = Path(mkdtemp(prefix=f".{target.name}.writing-", dir=target.parent))

@@ -16,6 +16,8 @@ from tempfile import TemporaryDirectory
 from torch import nn
 
 from bundle import BundleContents, Calibration, Manifest, load_bundle, refuse_occupied
+from bundle.disk import told_of_refusals
+from bundle.errors import TrainingError
 from bundle.writer import FileWriter
 from offline import inputs, stages
 from offline.config import PipelineConfig
@@ -24,6 +26,8 @@ from offline.progress import Progress, Quiet
 from offline.provenance import make_provenance
 from offline.threads import few_threads
 from offline.workspace import Workspace
+
+GO_ON = "Make room or give the right to write; the same command goes on from what is kept."
 
 
 @dataclass
@@ -61,7 +65,8 @@ def run(
     workspace = Workspace(config.out)
     done = False
     try:
-        with TemporaryDirectory(prefix="tiller-") as folder, few_threads():
+        refusals = told_of_refusals(TrainingError, f"the run in {workspace.folder} stopped", GO_ON)
+        with refusals, TemporaryDirectory(prefix="tiller-") as folder, few_threads():
             modules = {"scorer": scorer, "user_tower": user_tower}
             manifest = _run(config, workspace, _Clock(ui), modules=modules, folder=Path(folder))
         done = True

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bundle.errors import TillerError
@@ -50,7 +50,8 @@ def port_file(path: Path | None, content: Mapping[str, object]) -> Iterator[None
         temporary.write_text(json.dumps(content) + "\n")
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise TillerError(f"cannot write the port file {path}", found=error.strerror) from error
     try:
         yield

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 PARTS = {
+    "faults": "SIGKILL, full and read-only disks, clock jumps, rude clients",
     "bundles": "mutated bundles: every damage is found before anything is served",
     "policies": "mutated policy files: refused by name, or they do what they say",
     "requests": "hostile requests over gRPC: a clear refusal or a right answer",
@@ -19,7 +20,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reliability", description=__doc__)
     parts = parser.add_subparsers(dest="part", required=True, metavar="PART")
     for name, help_text in PARTS.items():
-        module = import_module(f"benchmarks.reliability.{name}")
+        module = import_module(f"benchmarks.reliability.{'faults.parts' if name == 'faults' else name}")
         part = parts.add_parser(
             name, help=help_text, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
         )

@@ -10,12 +10,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -78,6 +80,17 @@ def start(bundle: Path, ports: Path, *flags: object, env: dict[str, str] | None 
         time.sleep(0.02)
     addresses = json.loads(ports.read_text())
     return Served(child, addresses["grpc"], addresses["metrics"], told)
+
+
+def metric(url: str, name: str, **labels: str) -> float:
+    """One sample of a scrape; 0 where it is not there."""
+    with urllib.request.urlopen(url, timeout=10) as response:
+        text = response.read().decode()
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == name and labels.items() <= sample.labels.items():
+                return float(sample.value)
+    return 0.0
 
 
 @contextmanager

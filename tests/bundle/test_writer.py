@@ -121,16 +121,28 @@ def test_evaluation_is_carried(world: World, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("occupied", [False, True])
-def test_a_full_disk_leaves_the_target_as_it_was(world: World, tmp_path: Path, occupied: bool) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("Error: 'ret == (size)' failed: write error in index: 0 != 1 (No space left on device)"),
+    ],
+    ids=["python", "faiss"],
+)
+def test_a_full_disk_leaves_the_target_as_it_was(
+    world: World, tmp_path: Path, occupied: bool, error: Exception
+) -> None:
     target = tmp_path / "b"
     if occupied:
         export(world, target, name="first")
 
     def full(path: Path) -> None:
         path.write_bytes(b"half of i")
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise error
 
-    with pytest.raises(OSError, match="No space left on device"):
+    with pytest.raises(
+        BundleError, match=r"cannot be written: found No space left on device. What was there is as it was"
+    ):
         export(world, target, name="second", replace=True, evaluation_html=full)
     assert around(target) == ({"b"} if occupied else set())
     if occupied:

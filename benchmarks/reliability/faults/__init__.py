@@ -1,0 +1,1 @@
+"""Faults, one file each: ``run(folder, trials, rng)`` hurts Tiller and gives figures, ``wrong`` among them."""
