@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
+from dataclasses import replace
 from functools import lru_cache
+from weakref import WeakValueDictionary
 
 import numpy as np
 from rapidfuzz import fuzz, process
@@ -12,6 +15,7 @@ from bundle import LATENT_FAMILY, Bundle, Concept, search_vectors
 from server import bits
 from server.errors import UnknownConcept, UnknownUser
 from server.steerable import Steerable
+from server.subject import CUSTOM_FAMILY, Custom
 from server.subjects import Subjects
 from server.types import FloatArray, Rule
 from server.weak import weakly
@@ -42,9 +46,13 @@ class Catalogue:
         self._latent_scale = contents.item_codes.latent_scale()
         self._latent = lru_cache(maxsize=LATENTS_KEPT)(weakly(self._make_latent))
         self.subjects = Subjects(contents, weakly(self.find), self.item_rows, self.vectors)
+        self.customs: dict[str, Custom] = {}
+        self._lost: dict[str, str] = {}
+        self._alone: Catalogue | None = None  # without custom concepts; None: this is it
+        self._made: WeakValueDictionary[tuple[Custom, ...], Catalogue] = WeakValueDictionary()
 
     def find(self, concept_id: str) -> Steerable:
-        """The concept (``genre:horror``) or latent (``latent:113``).
+        """The concept (``genre:horror``), one's own (``custom:cosy``) or latent (``latent:113``).
 
         Raises:
             UnknownConcept: no such name, or it was looked for and not found; says why or names the nearest.
@@ -56,6 +64,35 @@ class Catalogue:
         if latent is not None:
             return self._latent(latent)
         raise self._unknown(concept_id, concept_id.partition(":")[0])
+
+    def with_customs(self, customs: tuple[Custom, ...]) -> Catalogue:
+        """The bundle with concepts of one's own, in the place of any others; an id of the bundle then means the custom.
+
+        What the bundle cannot make is not offered, and says why. As long as somebody holds the result it is not made
+        again: so a thread that holds it spares the event loop the work.
+        """
+        alone = self._alone or self
+        if not customs:
+            return alone
+        made = alone._made.get(customs)
+        if made is None:
+            made = alone._made[customs] = alone._copied(customs)
+        return made
+
+    def _copied(self, customs: tuple[Custom, ...]) -> Catalogue:
+        made = copy(self)
+        made._alone = self
+        made.customs = {custom.id: custom for custom in customs}
+        made._by_id = {name: concept for name, concept in self._by_id.items() if name not in made.customs}
+        made._named = {name: steerable for name, steerable in self._named.items() if name not in made.customs}
+        made._lost = {}
+        made.subjects = self.subjects.finding(weakly(made.find))
+        for custom in customs:
+            try:
+                made._named[custom.id] = replace(self.subjects.find(custom.subject), id=custom.id)
+            except UnknownConcept as error:
+                made._lost[custom.id] = error.sentence()
+        return made
 
     def of(self, rule: Rule) -> Steerable:
         """What a rule names.
@@ -132,7 +169,7 @@ class Catalogue:
     def item_count(self, concept_id: str) -> int:
         """Items that carry the label; for a latent, items that activate it."""
         concept = self._by_id.get(concept_id)
-        return concept.items if concept is not None else bits.count(self.find(concept_id).readouts, len(self.item_ids))
+        return concept.items if concept is not None else bits.count(self.find(concept_id).members(), len(self.item_ids))
 
     def search(self, query: str = "", family: str = "", *, include_not_offered: bool = False) -> list[str]:
         """Concept ids whose name, or whose strongest items' titles, contain the words; all when there are none.
@@ -143,7 +180,10 @@ class Catalogue:
         if family == LATENT_FAMILY:
             ids = [f"{LATENT_FAMILY}:{latent}" for latent in range(self.latents)]
         else:
-            ids = [c.id for c in self.concepts if family in {"", c.family} and (c.offered or include_not_offered)]
+            listed = (c for c in self.concepts if family in {"", c.family} and c.id not in self.customs)
+            ids = [c.id for c in listed if c.offered or include_not_offered]
+            own = self.customs if family in {"", CUSTOM_FAMILY} else {}
+            ids += [name for name in own if include_not_offered or name in self._named]
         words = query.casefold().split()
         if not words:
             return ids
@@ -155,16 +195,16 @@ class Catalogue:
         lift = {}
         for concept_id in ids if titled else ():
             concept = self._by_id.get(concept_id)
-            if concept is not None and not concept.offered:
+            if concept_id in self._lost or (concept is not None and not concept.offered):
                 continue
             gain = self.find(concept_id).gain
             lift[concept_id] = float(gain[titled].mean()) / max(float(gain.mean()), 1e-9)
         return sorted((name for name, value in lift.items() if value > 1), key=lambda name: -lift[name])
 
     def _matches(self, concept_id: str, words: list[str]) -> bool:
-        concept = self._by_id.get(concept_id)
-        text = [concept_id, concept.display_name if concept else ""]
-        if concept is None or concept.offered:
+        known = self.customs.get(concept_id) or self._by_id.get(concept_id)
+        text = [concept_id, known.display_name if known else ""]
+        if known is None or known.id in self._named:
             text += [self.titles[row] for row, _, _ in self.top_items(concept_id, 20)]
         joined = " ".join(text).casefold()
         return all(word in joined for word in words)
@@ -213,6 +253,8 @@ class Catalogue:
                 f"concept {concept_id!r} is not offered by this bundle: {concept.not_offered_reason}",
                 hint=f"Nearest: {_nearest(concept_id, self._named)}.",
             )
+        if concept_id in self._lost:
+            return UnknownConcept(f"concept {concept_id!r} is not offered by this bundle: {self._lost[concept_id]}")
         if family == LATENT_FAMILY:
             return UnknownConcept(
                 "unknown latent", found=repr(concept_id), expected=f"latent:0 to latent:{self.latents - 1}"

@@ -85,7 +85,7 @@ def make_edits(
     for rule in rules:
         steerable = catalogue.of(rule)
         if isinstance(rule.subject, Toward):
-            edits.append(_pushed(rule, rule.subject, steerable, pusher, asker))
+            edits.append(_pushed(rule, rule.subject, catalogue, pusher, asker))
             continue
         signed = signed_dose(rule, steerable, asker, catalogue.dial)
         note = catalogue.dial.poor(rule.concept, rule.channel.value, _action(rule), k=asker.k)
@@ -104,11 +104,11 @@ def make_edits(
     return edits
 
 
-def _pushed(rule: Rule, subject: Toward, steerable: Steerable, pusher: Pusher, asker: Asker) -> Edit:
-    push = pusher.push(subject).times(rule.strength)
+def _pushed(rule: Rule, subject: Toward, catalogue: Catalogue, pusher: Pusher, asker: Asker) -> Edit:
+    push = pusher.push(subject, catalogue.find(subject.audience)).times(rule.strength)
     rise = asker.asked.elsewhere(push.rows, push.deltas) - asker.asked.scores(push.rows)
     note = "" if push.deltas.any() else f"the audience of {subject.audience} has these items among its ten best already"
-    return Edit(rule, steerable, float(rise[np.argmax(np.abs(rise))]), push=push, note=note)
+    return Edit(rule, catalogue.of(rule), float(rise[np.argmax(np.abs(rise))]), push=push, note=note)
 
 
 def signed_dose(rule: Rule, steerable: Steerable, asker: Asker, dial: Dial) -> float:

@@ -174,6 +174,11 @@ def choose_users(catalogue: Catalogue, sample: Sample) -> list[str]:
 def situations(old: PolicySet, new: PolicySet, different: Sequence[Change]) -> list[dict[str, str]]:
     """One set of attributes per kind of request that a different policy asks for, the plainest first."""
     names = {change.name for change in different}
+    names |= {
+        policy.name
+        for policy in (*old.policies, *new.policies)
+        if any(rule.concept in names for rule in policy.rules)  # a concept of one's own that is another one now
+    }
     found: dict[tuple[tuple[str, str], ...], None] = {}
     for policy in (*new.policies, *old.policies):
         if policy.name in names and policy.enabled:
@@ -225,7 +230,7 @@ class _Looked:
         return answer
 
     def situation(self) -> Situation:
-        catalogue = self._engines[0].catalogue
+        catalogue = self._engines[1].catalogue
         counts = [np.bincount(np.concatenate(lists), minlength=len(catalogue.item_ids)) for lists in self._seen]
         return Situation(
             attributes=self._attributes,

@@ -5,10 +5,10 @@ validate -> user vector -> plan (request rules + matching policies) -> base list
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from server.asked import Asked, ask
 from server.bits import BitArray
 from server.catalogue import Catalogue
 from server.encoder import Encoder
+from server.errors import DeadlinePassed
 from server.explain import explain
 from server.policy import PolicySet, resolve
 from server.retrieval import Retriever, open_retriever
@@ -36,6 +37,14 @@ class Engine:
     retriever: Retriever
     policies: PolicySet | None
     limits: Limits
+    pusher: Pusher | None = None
+
+    def __post_init__(self) -> None:
+        """Whoever puts policies into force puts their concepts into force; another retriever moves items otherwise."""
+        customs = () if self.policies is None else self.policies.concepts
+        object.__setattr__(self, "catalogue", self.catalogue.with_customs(customs))
+        if self.pusher is None or self.pusher.retriever is not self.retriever:
+            object.__setattr__(self, "pusher", Pusher(self.catalogue.with_customs(()), self.retriever))
 
     @classmethod
     def open(cls, bundle: Bundle, policies: PolicySet | None = None, limits: Limits | None = None) -> Engine:
@@ -43,11 +52,6 @@ class Engine:
         catalogue = Catalogue(bundle)
         retriever = open_retriever(bundle, catalogue.vectors)
         return cls(catalogue, Encoder(bundle), retriever, policies, limits or Limits())
-
-    @cached_property
-    def pusher(self) -> Pusher:
-        """Moves items toward audiences, as this engine's recommender scores them."""
-        return Pusher(self.catalogue, self.retriever)
 
     @property
     def bundle_id(self) -> str:
@@ -59,13 +63,13 @@ class Engine:
         """Which policies answer."""
         return self.policies.revision if self.policies is not None else "none"
 
-    def recommend(self, query: Query) -> Answer:
-        """Answer one request.
+    def recommend(self, query: Query, until: float = math.inf) -> Answer:
+        """Answer one request; ``until``: when nobody waits for it any more, by ``time.perf_counter``.
 
         Raises:
             SteeringError: the request is refused; ``field`` says which part of it.
         """
-        clock = _Clock()
+        clock = _Clock(until)
         validate(query, self.catalogue, self.limits)
         x, asked, history = self._user(query)
         clock.lap("user")
@@ -193,6 +197,7 @@ class Engine:
     def _edits(self, soft: list[Rule], asker: edits.Asker) -> tuple[list[edits.Edit], Asked]:
         """The soft rules as edits, and the question moved by them: given strengths first, then shares, then the cap."""
         given = [rule for rule in soft if rule.share is None]
+        assert self.pusher is not None  # __post_init__
         made = edits.make_edits(given, self.catalogue, self.encoder, self.pusher, asker)
         moved = edits.displaced(asker.asked, made)
         made += targets.solve([rule for rule in soft if rule.share is not None], made, self.catalogue, asker, moved)
@@ -208,10 +213,11 @@ class Engine:
 
 
 class _Clock:
-    """Seconds per stage; a stage visited twice adds up."""
+    """Seconds per stage; a stage visited twice adds up. None is begun after ``until``."""
 
-    def __init__(self) -> None:
+    def __init__(self, until: float) -> None:
         self.laps: dict[str, float] = {}
+        self._until = until
         self._last = time.perf_counter()
         self.marks = [("decode", self._last)]
 
@@ -219,6 +225,8 @@ class _Clock:
         now = time.perf_counter()
         self.laps[stage] = self.laps.get(stage, 0.0) + now - self._last
         self._last = now
+        if now > self._until:
+            raise DeadlinePassed
         self.marks.append((stage, now))
 
 

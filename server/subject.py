@@ -18,7 +18,7 @@ MAX_PARTS = 32
 MAX_ITEMS = 1000
 """Item ids of a rule, all together."""
 
-MAX_WEIGHT = 1e6
+MAX_WEIGHT = 1000.0
 SPELT, SPELT_CHARACTERS = 4, 80
 """Item ids that a text spells out, and how long they may be together; of more it has the first ones and a digest."""
 
@@ -155,9 +155,10 @@ class Given:
         """The first thing that is wrong; None: ``named`` says what is meant."""
         ways = self.ways
         if len(ways) != 1:
-            expected = "one of concept, concepts, like (with or without unlike), unlike, items"
-            found = " and ".join(ways) or "nothing"
-            return Fault(ways[1] if ways else "concept", "what the rule is about", found, expected)
+            expected = "one of concept, concepts, like and unlike, items"
+            if not ways:
+                return Fault("concept", "nothing is named", expected=expected)
+            return Fault(ways[1], f"a second subject beside {ways[0]}", expected=expected)
         if self.toward and not self.items:
             hint = "Only items are moved toward an audience: name them in items."
             return Fault("toward", "without items", self.toward, "no toward", hint)

@@ -14,6 +14,7 @@ the other members of a genre best, from one example on (docs/decisions/019). Wha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -56,6 +57,13 @@ class Subjects:
         self._rows = rows
         self._vectors = vectors
         self._kept = lru_cache(maxsize=KEPT)(weakly(self._made))
+
+    def finding(self, find: Callable[[str], Steerable]) -> Subjects:
+        """The same over other names; what was computed about the codes is shared."""
+        made = copy(self)
+        made._find = find
+        made._kept = lru_cache(maxsize=KEPT)(weakly(made._made))
+        return made
 
     def known(self, item_ids: Iterable[str]) -> IntArray:
         """Rows of the ids that the catalogue has, ascending."""
@@ -173,11 +181,12 @@ class Subjects:
 
     def mean_code(self, rows: IntArray) -> Array:
         """Mean code of some items, [L]."""
-        total = np.zeros(self._contents.sae.latents)
-        for row in rows.tolist():
-            latents, values = self._contents.item_codes.row(row)
-            total[latents] += values
-        return total / len(rows)
+        codes = self._contents.item_codes
+        starts, counts = codes.indptr[rows], codes.indptr[rows + 1] - codes.indptr[rows]
+        before = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        at = np.arange(int(counts.sum())) + np.repeat(starts - before, counts)
+        total = np.bincount(codes.indices[at], codes.values[at].astype(np.float64), minlength=codes.latents)
+        return np.asarray(total / len(rows), np.float64)
 
     @cached_property
     def mean(self) -> Array:

@@ -13,7 +13,6 @@ Legend: N items, E items of the rule, L latents, D embedding, U users.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -24,8 +23,10 @@ from server.asked import Asked, ScoreArray, ask
 from server.catalogue import Catalogue
 from server.overlaid import Push
 from server.retrieval import Retriever
+from server.steerable import Steerable
 from server.subject import Toward
 from server.types import FloatArray, IntArray
+from server.weak import weakly
 
 USERS, ITEMS = 512, 256
 """Users, members and other items that an audience is looked for among, at most."""
@@ -54,27 +55,29 @@ class Audience:
 
 
 class Pusher:
-    """Moves the items of one bundle; what was asked for last is kept."""
+    """Moves the items of one bundle as its recommender scores them; what was asked for last is kept."""
 
     def __init__(self, catalogue: Catalogue, retriever: Retriever) -> None:
+        self.retriever = retriever
         self._catalogue = catalogue
-        self._retriever = retriever
-        self.push: Callable[[Toward], Push] = lru_cache(maxsize=KEPT)(self._push)
-        self._audience = lru_cache(maxsize=KEPT)(self._make_audience)
+        self._push = lru_cache(maxsize=KEPT)(weakly(self._make_push))
+        self._audience = lru_cache(maxsize=KEPT)(weakly(self._make_audience))
 
-    def _push(self, subject: Toward) -> Push:
-        """The move of strength 1, of a subject that the catalogue offers."""
+    def push(self, subject: Toward, audience: Steerable) -> Push:
+        """The move of strength 1 of a subject that the catalogue offers; ``audience``: the concept that it names."""
+        return self._push(subject, audience)
+
+    def _make_push(self, subject: Toward, concept: Steerable) -> Push:
         rows = self._catalogue.subjects.known(subject.item_ids)
-        audience = self._audience(subject.audience)
+        audience = self._audience(concept)
         unit = np.tile(audience.toward, (len(rows), 1))
         deltas = (_reach(audience, rows, unit)[:, None] * unit).astype(np.float32)
         return Push(rows, deltas, len(self._catalogue.item_ids))
 
-    def _make_audience(self, concept: str) -> Audience:
+    def _make_audience(self, concept: Steerable) -> Audience:
         contents = self._catalogue.bundle.contents
-        steerable = self._catalogue.find(concept)
         assert contents.user_vectors is not None, "the catalogue offers no item toward an audience without users"
-        inside = np.unpackbits(steerable.members(), count=len(steerable.gain), bitorder="little").astype(np.bool_)
+        inside = np.unpackbits(concept.members(), count=len(concept.gain), bitorder="little").astype(np.bool_)
         rng = np.random.default_rng(0)
         members = _sample(rng, np.flatnonzero(inside), ITEMS)
         others = _sample(rng, np.arange(len(inside)), ITEMS)
@@ -98,7 +101,7 @@ class Pusher:
         manifest = self._catalogue.bundle.manifest
         query = search_query(x, has_bias=manifest.item_bias, metric=manifest.metric)
         cosine = manifest.metric == "cosine"
-        return ask(self._retriever, query if cosine else x, query, self._catalogue.vectors, unit=cosine)
+        return ask(self.retriever, query if cosine else x, query, self._catalogue.vectors, unit=cosine)
 
 
 def _reach(audience: Audience, rows: IntArray, unit: FloatArray) -> ScoreArray:

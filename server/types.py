@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from server.subject import Subject
+from server.subject import Given, Subject
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -70,6 +71,18 @@ class Rule:
     fills: bool = False
     share: float | None = None
     subject: Subject | None = None
+
+    @classmethod
+    def about(cls, given: Given, action: Action, *, share: float | None = None, **rest: Any) -> Rule:
+        """A rule on what was ``given``, which has no fault.
+
+        Only ``unlike``: whoever promotes what is unlike some items demotes what is like them, and the other way round.
+        """
+        name, subject = given.named()
+        if given.reversed:
+            action = Action.DEMOTE if action is Action.PROMOTE else Action.PROMOTE
+            share = None if share is None else 1 - share
+        return cls(action, name, share=share, subject=subject, **rest)
 
     @property
     def force(self) -> float:

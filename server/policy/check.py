@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from bundle import LATENT_FAMILY
 from server.policy.conditions import KNOWN_ATTRIBUTES
 from server.policy.policies import PolicySet
 from server.policy.words import nearest
+from server.subject import Subject
 
 SUGGESTIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyWarning:
-    """A policy that is valid and probably does not do what its author means. ``subject``: the concept or attribute."""
+    """A policy that is valid and probably does not do what its author means. ``subject``: the concept or attribute.
+
+    ``policy`` is empty where a custom concept is meant.
+    """
 
     file: str
     line: int
@@ -27,32 +31,63 @@ class PolicyWarning:
     def __str__(self) -> str:
         """``file:line: policy NAME: what. Did you mean A, B?``"""
         ask = f" Did you mean {' or '.join(repr(name) for name in self.nearest)}?" if self.nearest else ""
-        return f"{self.file}:{self.line}: policy {self.policy}: {self.what}.{ask}"
+        head = f"policy {self.policy}: " if self.policy else ""
+        return f"{self.file}:{self.line}: {head}{self.what}.{ask}"
 
 
-def check_concepts(policies: PolicySet, offered: Collection[str]) -> list[PolicyWarning]:
-    """Rules whose concept is not among ``offered`` (concept ids and ``latent:N`` of a bundle), with the nearest names.
+def check_concepts(
+    policies: PolicySet, offered: Collection[str], items: Collection[str] | None = None
+) -> list[PolicyWarning]:
+    """Rules and custom concepts that name what a bundle has not, with the nearest names.
 
     A latent that is offered is warned about as well: its number means something else after the next training.
+
+    Args:
+        policies: with their own concepts, which count as offered.
+        offered: concept ids and ``latent:N`` of the bundle.
+        items: its item ids; None: items are not looked at.
     """
-    known = offered if isinstance(offered, set | frozenset) else frozenset(offered)
+    known = {*offered, *(concept.id for concept in policies.concepts)}
     names = [name for name in known if not name.startswith(f"{LATENT_FAMILY}:")]
     warnings: list[PolicyWarning] = []
     for policy in policies.policies:
         for rule, line in zip(policy.rules, policy.rule_lines, strict=True):
-            concept = rule.concept
-            near: tuple[str, ...] = ()
-            latent = concept.startswith(f"{LATENT_FAMILY}:")
-            if concept not in known:
-                effect = "cannot be held" if rule.action == "filter" else "does nothing"
-                what = f"the bundle does not offer {concept!r}, so the {rule.action} {effect}"
-                near = () if latent else nearest(concept.lower(), names, limit=SUGGESTIONS)
-            elif latent:
-                what = f"{concept!r} means something else after the next training; name a concept"
-            else:
-                continue
-            warnings.append(PolicyWarning(policy.file, line, policy.name, concept, what, near))
+            effect = f"so the {rule.action} {'cannot be held' if rule.action == 'filter' else 'does nothing'}"
+            wanted = (rule.concept,) if rule.subject is None else rule.subject.concepts
+            for concept, what, near in _wrong_names(wanted, known, names, effect):
+                warnings.append(PolicyWarning(policy.file, line, policy.name, concept, what, near))
+            for item, what in _lost_items(rule.subject, items, effect):
+                warnings.append(PolicyWarning(policy.file, line, policy.name, item, what))
+    for custom in policies.concepts:
+        effect = "so rules on it do nothing"
+        for concept, what, near in _wrong_names(custom.subject.concepts, frozenset(offered), names, effect):
+            warnings.append(PolicyWarning(custom.file, custom.line, "", concept, f"{custom.id}: {what}", near))
+        for item, what in _lost_items(custom.subject, items, effect):
+            warnings.append(PolicyWarning(custom.file, custom.line, "", item, f"{custom.id}: {what}"))
     return warnings
+
+
+def _wrong_names(
+    concepts: Iterable[str], known: Collection[str], names: list[str], effect: str
+) -> Iterable[tuple[str, str, tuple[str, ...]]]:
+    for concept in concepts:
+        latent = concept.startswith(f"{LATENT_FAMILY}:")
+        if concept not in known:
+            near = () if latent else nearest(concept.lower(), names, limit=SUGGESTIONS)
+            yield concept, f"the bundle does not offer {concept!r}, {effect}", near
+        elif latent:
+            yield concept, f"{concept!r} means something else after the next training; name a concept", ()
+
+
+def _lost_items(subject: Subject | None, items: Collection[str] | None, effect: str) -> Iterable[tuple[str, str]]:
+    """Items that the bundle does not have: told once, with how many they are."""
+    if subject is None or items is None or not subject.item_ids:
+        return
+    lost = [item for item in subject.item_ids if item not in items]
+    if len(lost) == len(subject.item_ids):
+        yield lost[0], f"none of its items is in the bundle ({lost[0]!r} for one), {effect}"
+    elif lost:
+        yield lost[0], f"{len(lost)} of its {len(subject.item_ids)} items are not in the bundle, {lost[0]!r} for one"
 
 
 def check_reach(policies: PolicySet, at: float) -> list[PolicyWarning]:

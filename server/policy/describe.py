@@ -48,16 +48,20 @@ def rule_in_words(rule: Rule) -> str:
     if rule.action is Action.FILTER:
         more = [] if rule.membership is Membership.DEFAULT else [_MEMBERSHIPS[rule.membership]]
         more += ["fills"] if rule.fills else []
-        return f"filter {rule.concept}" + (f" ({', '.join(more)})" if more else "")
+        return f"filter {_named(rule)}" + (f" ({', '.join(more)})" if more else "")
     if rule.share is not None:
         bound = "at most" if rule.action is Action.DEMOTE else "at least"
-        return f"{rule.action} {rule.concept} to {bound} {100 * rule.share:g} %"
-    return f"{rule.action} {rule.concept} {rule.strength:g}" + (" (query)" if rule.channel is Channel.QUERY else "")
+        return f"{rule.action} {_named(rule)} to {bound} {100 * rule.share:g} %"
+    return f"{rule.action} {_named(rule)} {rule.strength:g}" + (" (query)" if rule.channel is Channel.QUERY else "")
+
+
+def _named(rule: Rule) -> str:
+    return rule.concept if rule.subject is None else f"({rule.concept})"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One policy that two sets do not share. ``what``: how it reads in words, one phrase per difference."""
+    """One policy, or custom concept, that two sets do not share. ``what``: in words, one phrase per difference."""
 
     name: str
     kind: Literal["added", "removed", "changed"]
@@ -78,6 +82,19 @@ def changes(before: PolicySet, after: PolicySet) -> list[Change]:
             what = tuple(_differences(old[name], new[name]))
             if what:
                 found.append(Change(name, "changed", what))
+    return found + _concept_changes(before, after)
+
+
+def _concept_changes(before: PolicySet, after: PolicySet) -> list[Change]:
+    old, new = ({concept.id: str(concept.subject) for concept in side.concepts} for side in (before, after))
+    found: list[Change] = []
+    for name in sorted(old.keys() | new.keys()):
+        if name not in old:
+            found.append(Change(name, "added", (new[name],)))
+        elif name not in new:
+            found.append(Change(name, "removed", (old[name],)))
+        elif old[name] != new[name]:
+            found.append(Change(name, "changed", (f"{old[name]} -> {new[name]}",)))
     return found
 
 

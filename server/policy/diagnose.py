@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from server.errors import Problem
 from server.policy.conditions import ATTRIBUTE, KNOWN_ATTRIBUTES, MAX_VALUES, TAGS, RolloutEntry, WindowEntry
 from server.policy.document import Document, Loc, path
-from server.policy.schema import EXPECTED, PolicyEntry, PolicyFile, RuleEntry, ShareEntry
+from server.policy.schema import EXPECTED, CustomEntry, PolicyEntry, PolicyFile, RuleEntry, ShareEntry
 from server.policy.words import nearest, show
 
 M = TypeVar("M", bound=BaseModel)
@@ -34,6 +34,7 @@ _WHAT = {
     "literal_error": "not a choice",
     "string_pattern_mismatch": "not a valid name",
     "string_too_short": "empty",
+    "too_short": "empty",
     "string_too_long": "too long",
     "too_long": "too many",
     "greater_than": "out of range",
@@ -60,9 +61,10 @@ class Form(Generic[M]):
 
 POLICIES = Form(
     root=PolicyFile,
-    top="a mapping with the key policies",
+    top="a mapping with the key policies, concepts or both",
     levels={
         "policies": PolicyEntry,
+        "concepts": CustomEntry,
         "rules": RuleEntry,
         "share": ShareEntry,
         "time": WindowEntry,
@@ -70,7 +72,7 @@ POLICIES = Form(
     },
     expected=EXPECTED,
     choices=CHOICES,
-    free={"when": EXPECTED["*"]},
+    free={"when": EXPECTED["*"], "concepts": EXPECTED["weight"]},
 )
 
 
@@ -137,12 +139,14 @@ def _keys(loc: Loc, form: Form[Any]) -> tuple[str, str | None]:
 
 def _expected(loc: Loc, kind: str, form: Form[Any]) -> str:
     names = [part for part in loc if isinstance(part, str)]
+    if not loc:
+        return form.top
+    if len(loc) == 2 and loc[0] == "concepts":
+        return f"a mapping with the keys {', '.join(form.levels['concepts'].model_fields)}"
     own = next((place for place, name in enumerate(names[:-1]) if name in form.free), None)
     inner = own is not None and len(names) > own + 2 and names[-1] in form.expected
     if own is not None and not inner and names[own + 1] not in form.levels:
         return f"a list of 1 to {MAX_VALUES} texts" if kind == "too_long" else form.free[names[own]]
-    if not loc:
-        return form.top
     last = names[-1]
     if isinstance(loc[-1], int) and last in form.levels:
         keys = (info.alias or name for name, info in form.levels[last].model_fields.items())

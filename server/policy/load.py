@@ -16,7 +16,8 @@ from server.policy.diagnose import POLICIES, problems_of
 from server.policy.document import Document, read_document
 from server.policy.policies import Policy, PolicySet
 from server.policy.rollout import Rollout
-from server.policy.schema import MAX_POLICIES, PolicyEntry, RuleEntry
+from server.policy.schema import MAX_POLICIES, CustomEntry, PolicyEntry, RuleEntry
+from server.subject import Custom
 from server.types import REQUEST, Action, Channel, Membership, Rule
 
 MAX_FILE_BYTES = 256 * 1024
@@ -56,6 +57,7 @@ def compile_files(contents: Mapping[str, bytes], origin: str, problems: Iterable
     """
     problems = list(problems)
     policies: list[Policy] = []
+    concepts: list[Custom] = []
     names: dict[str, tuple[str, int, int]] = {}
     for file, content in contents.items():
         document, faults = parse(content, file)
@@ -64,13 +66,15 @@ def compile_files(contents: Mapping[str, bytes], origin: str, problems: Iterable
             faults += refused + _taken(document, file, names)
             if parsed is not None:
                 policies += [_compile(e, document, file, i) for i, e in enumerate(parsed.policies)]
+                concepts += [_custom(name, e, document, file) for name, e in (parsed.concepts or {}).items()]
         problems += sorted(faults, key=lambda fault: fault.line)
     if len(names) > MAX_POLICIES:
         most = f"at most {MAX_POLICIES} over all files"
         problems.append(Problem("all files", 0, "policies", "too many", str(len(names)), most))
+    problems += _twice(concepts)
     if problems:
         raise PolicyError(origin, problems=tuple(problems))
-    return PolicySet(tuple(policies), revision_of(contents), origin)
+    return PolicySet(tuple(policies), revision_of(contents), origin, tuple(sorted(concepts, key=lambda one: one.id)))
 
 
 def revision_of(contents: Mapping[str, bytes]) -> str:
@@ -151,6 +155,24 @@ def _taken(document: Document, file: str, names: dict[str, tuple[str, int, int]]
     return problems
 
 
+def _twice(concepts: Iterable[Custom]) -> list[Problem]:
+    """Ids of custom concepts that an earlier file has."""
+    first: dict[str, Custom] = {}
+    problems: list[Problem] = []
+    for concept in concepts:
+        other = first.setdefault(concept.id, concept)
+        if other is not concept:
+            hint = f"{other.file}:{other.line} has it already; an id is unique over the folder."
+            field = f"concepts.{concept.id}"
+            problems.append(Problem(concept.file, concept.line, field, "name taken", repr(concept.id), None, hint))
+    return problems
+
+
+def _custom(name: str, entry: CustomEntry, document: Document, file: str) -> Custom:
+    called = entry.display_name or name.partition(":")[2]
+    return Custom(name, called, entry.subject, entry.description, file, document.line(("concepts", name)))
+
+
 def _compile(entry: PolicyEntry, document: Document, file: str, index: int) -> Policy:
     loc = ("policies", index)
     when = entry.when or When()
@@ -177,9 +199,9 @@ def _compile(entry: PolicyEntry, document: Document, file: str, index: int) -> P
 def to_rule(rule: RuleEntry, policy: PolicyEntry | None = None) -> Rule:
     """An entry as the engine takes it: a policy's rule, or without one a request's."""
     action = Action(rule.action)
-    return Rule(
-        action=action,
-        concept=rule.concept,
+    return Rule.about(
+        rule.given,
+        action,
         strength=1.0 if action is Action.FILTER or rule.share is not None else rule.strength,
         channel=Channel(rule.channel),
         membership=MEMBERSHIPS[rule.membership],

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from server.policy.rollout import Rollout
 from server.policy.windows import Window, any_open
+from server.subject import Custom
 from server.types import Rule
 
 NO_FOLDER = "none"
@@ -57,7 +58,7 @@ _Index = dict[str, dict[str, tuple[int, ...]]]
 
 @dataclass(frozen=True)
 class PolicySet:
-    """All policies of one folder at one moment.
+    """All policies of one folder at one moment, and the folder's own ``concepts``, by id.
 
     ``revision``: first 12 hex digits of the sha256 over file names and contents, "none" without a folder. A request
     takes one set and keeps it to its end (law 9).
@@ -66,6 +67,7 @@ class PolicySet:
     policies: tuple[Policy, ...] = ()
     revision: str = NO_FOLDER
     loaded_from: str | None = None
+    concepts: tuple[Custom, ...] = ()
     _always: tuple[int, ...] = field(init=False, repr=False, compare=False)
     _by_value: _Index = field(init=False, repr=False, compare=False)
     _timed: bool = field(init=False, repr=False, compare=False)

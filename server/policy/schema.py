@@ -9,10 +9,29 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from bundle import CONCEPT_ID, LATENT_FAMILY
 from server.policy.conditions import CONDITIONS, MAX_TEXT, Frozen, Text, When, refusal
+from server.subject import (
+    CUSTOM_FAMILY,
+    MAX_ITEMS,
+    MAX_PARTS,
+    MAX_WEIGHT,
+    Fault,
+    Given,
+    Mixture,
+    Subject,
+)
 from server.types import DEFAULT_STRENGTH
 
 MAX_PRIORITY = 1000
@@ -20,6 +39,10 @@ MAX_RULES = 100
 MAX_POLICIES = 1000
 MAX_DESCRIPTION = 2000
 POLICY_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+MAX_CUSTOM = 200
+CUSTOM_EXPECTED = f"{CUSTOM_FAMILY}: and lower-case letters, digits, '-' and '_', such as {CUSTOM_FAMILY}:cosy-crime"
+CUSTOM_ID = rf"{CUSTOM_FAMILY}:[a-z0-9][a-z0-9_-]{{0,63}}"
+_CUSTOM = re.compile(CUSTOM_ID)
 _LATENT = re.compile(rf"{LATENT_FAMILY}:(0|[1-9][0-9]{{0,8}})")
 
 # What a refusal says it expected, by field; "*" is an item of a list or the value of an attribute.
@@ -36,6 +59,12 @@ EXPECTED = {
     "rules": f"a list of 1 to {MAX_RULES} rules",
     "action": "filter, demote or promote",
     "concept": "a concept such as genre:horror, or a latent such as latent:113",
+    "concepts": f"1 to {MAX_PARTS} concepts with a weight each, such as genre:horror: 1",
+    "like": f"a list of 1 to {MAX_ITEMS} item ids",
+    "unlike": f"a list of 1 to {MAX_ITEMS} item ids",
+    "items": f"a list of 1 to {MAX_ITEMS} item ids",
+    "toward": "a concept such as genre:horror",
+    "display_name": f"text of 1 to {MAX_TEXT} characters",
     "strength": "a number above 0 and at most 1",
     "share": "max (for demote) or min (for promote), a part of the list from 0 to 1",
     "max": "a number from 0 to 1",
@@ -43,6 +72,7 @@ EXPECTED = {
     "channel": "item or query",
     "membership": "label, activation or either",
     "fallback": "short or fill",
+    "weight": f"a weight above 0, at most {MAX_WEIGHT:g}",
     "*": f"text of 1 to {MAX_TEXT} characters",
     **CONDITIONS,
 }
@@ -69,12 +99,49 @@ class ShareEntry(Frozen):
     )
 
 
+def _concept_key(concept: str) -> str:
+    if not CONCEPT_ID.fullmatch(concept) or len(concept) > MAX_TEXT:
+        raise refusal("not a valid name", expected=EXPECTED["concept"], is_key=True)
+    return _latent_number(concept, is_key=True)
+
+
+def _latent_number(concept: str, *, is_key: bool = False) -> str:
+    if concept.startswith(f"{LATENT_FAMILY}:") and not _LATENT.fullmatch(concept):
+        raise refusal("not a latent", hint="A latent is named by its number: latent:113.", is_key=is_key)
+    return concept
+
+
+ConceptName = Annotated[
+    str, Field(strict=True, pattern=CONCEPT_ID.pattern, max_length=MAX_TEXT), AfterValidator(_latent_number)
+]
+Weights = Annotated[
+    dict[Annotated[str, AfterValidator(_concept_key)], Annotated[float, Field(strict=True, gt=0, le=MAX_WEIGHT)]],
+    Field(min_length=1, max_length=MAX_PARTS),
+]
+Ids = Annotated[tuple[Text, ...], Field(max_length=MAX_ITEMS, json_schema_extra={"minItems": 1}), BeforeValidator(some)]
+
+
+def refuse(fault: Fault | None) -> None:
+    """Refuse what a rule or custom concept says about its subject."""
+    if fault is not None:
+        at = tuple(int(part) if part.isdigit() else part for part in re.findall(r"[^.\[\]]+", fault.field))
+        raise refusal(fault.what, expected=fault.expected, hint=fault.hint, at=at)
+
+
 class RuleEntry(Frozen):
-    """One rule of a policy."""
+    """One rule of a policy: an action on a concept, concepts, like, unlike or items."""
 
     action: Literal["filter", "demote", "promote"] = Field(description="what happens to the items of the concept")
-    concept: Annotated[str, Field(strict=True, pattern=CONCEPT_ID.pattern, max_length=MAX_TEXT)] = Field(
-        description="a concept of the bundle, or a latent"
+    concepts: Weights | None = Field(default=None, description="a weighted set of concepts, one rule, one dose")
+    like: Ids | None = Field(default=None, description="item ids as examples: what is like these")
+    unlike: Ids | None = Field(default=None, description="and not like these; alone: promoting it demotes like")
+    items: Ids | None = Field(default=None, description="these very items")
+    toward: ConceptName | None = Field(
+        default=None, description="only for promote, with items: move them toward the audience of this concept"
+    )
+    # Below the other ways of naming something, so that it can be seen whether one of them is used.
+    concept: ConceptName | None = Field(
+        default=None, validate_default=True, description="a concept of the bundle or of the folder, or a latent"
     )
     strength: Annotated[float, Field(strict=True, gt=0, le=1)] = Field(
         default=DEFAULT_STRENGTH, description="only for demote and promote; the unit is the user's own concept gap"
@@ -92,12 +159,34 @@ class RuleEntry(Frozen):
         default="short", description="only for filter: when fewer than k items pass, a short list or filled places"
     )
 
-    @field_validator("concept")
+    @property
+    def given(self) -> Given:
+        """What it is about."""
+        return Given(
+            self.concept or "", self.concepts or {}, self.like or (), self.unlike or (), self.items or (),
+            self.toward or "",
+        )  # fmt: skip
+
+    @field_validator("concepts", "like", "unlike", "items", "toward", mode="before")
     @classmethod
-    def _latent_number(cls, concept: str) -> str:
-        if concept.startswith(f"{LATENT_FAMILY}:") and not _LATENT.fullmatch(concept):
-            raise refusal("not a latent", hint="A latent is named by its number: latent:113.")
+    def _not_nothing(cls, value: object, info: ValidationInfo) -> object:
+        if value is None:
+            raise refusal("nothing", expected=EXPECTED[str(info.field_name)])
+        return value
+
+    @field_validator("concept", mode="before")
+    @classmethod
+    def _something(cls, concept: object, info: ValidationInfo) -> object:
+        if concept is None and all(info.data.get(name, 0) is None for name in ("concepts", "like", "unlike", "items")):
+            raise PydanticCustomError("missing", "missing")
         return concept
+
+    @model_validator(mode="after")
+    def _about_one_thing(self) -> RuleEntry:
+        given = self.given
+        refuse(given.fault())
+        refuse(given.misfit(self.action, query=self.channel == "query", share=self.share is not None))
+        return self
 
     @field_validator("strength", "share", "channel", mode="before")
     @classmethod
@@ -177,7 +266,8 @@ class PolicyEntry(Frozen):
     def _concept_once(cls, rules: tuple[RuleEntry, ...]) -> tuple[RuleEntry, ...]:
         first: dict[str, int] = {}
         for index, rule in enumerate(rules):
-            other = first.setdefault(rule.concept, index)
+            name = rule.given.named()[0]
+            other = first.setdefault(name, index)
             if other == index:
                 continue
             known = rules[other]
@@ -189,12 +279,72 @@ class PolicyEntry(Frozen):
                 what, hint = "contradiction", "A filter leaves nothing of the concept to act on; keep one of the two."
             else:
                 what, hint = "duplicate", f"Only the strongest {rule.action} of a concept acts; keep one of the two."
-            expected = f"each concept in one rule; {rule.concept!r} is in rules[{other}] already"
-            raise refusal(what, expected=expected, hint=hint, at=(index, "concept"))
+            expected = f"each concept in one rule; {name!r} is in rules[{other}] already"
+            raise refusal(what, expected=expected, hint=hint, at=(index, rule.given.ways[0]))
         return rules
 
 
-class PolicyFile(Frozen):
-    """One file."""
+def _custom_key(concept: str) -> str:
+    if not _CUSTOM.fullmatch(concept):
+        raise refusal("not a valid name", expected=CUSTOM_EXPECTED, is_key=True)
+    return concept
 
-    policies: Annotated[tuple[PolicyEntry, ...], Field(max_length=MAX_POLICIES)] = Field(description="the policies")
+
+class CustomEntry(Frozen):
+    """A concept of one's own: made of the bundle's concepts, or of items."""
+
+    display_name: Text | None = Field(default=None, description="how answers and reports call it; left out: its name")
+    description: Annotated[str, Field(strict=True, max_length=MAX_DESCRIPTION)] = Field(
+        default="", description="what it is for"
+    )
+    concepts: Weights | None = Field(default=None, description="a weighted set of concepts of the bundle")
+    like: Ids | None = Field(default=None, description="item ids as examples: what is like these")
+    unlike: Ids | None = Field(default=None, description="and not like these")
+    items: Ids | None = Field(default=None, description="these very items")
+
+    @property
+    def subject(self) -> Subject:
+        """What it is made of."""
+        name, subject = self._given.named()
+        return Mixture(((name, 1.0),)) if subject is None else subject
+
+    @property
+    def _given(self) -> Given:
+        return Given("", self.concepts or {}, self.like or (), self.unlike or (), self.items or ())
+
+    @model_validator(mode="after")
+    def _made_of_something(self) -> CustomEntry:
+        given = self._given
+        if not given.ways:
+            raise refusal("nothing is said", expected="concepts, like (with or without unlike) or items")
+        refuse(given.fault())
+        if given.reversed:
+            hint = "A concept is what items are like: name these in like, and demote it."
+            raise refusal("without like", expected="like", hint=hint, at=("unlike",))
+        for concept in given.concepts:
+            if concept.startswith(f"{CUSTOM_FAMILY}:"):
+                hint = "Write out what that one is made of."
+                raise refusal("made of a custom concept", expected="a concept of the bundle", hint=hint,
+                              at=("concepts", concept))  # fmt: skip
+        return self
+
+
+class PolicyFile(Frozen):
+    """One file: policies, concepts of one's own, or both."""
+
+    concepts: (
+        Annotated[dict[Annotated[str, AfterValidator(_custom_key)], CustomEntry], Field(max_length=MAX_CUSTOM)] | None
+    ) = Field(default=None, description="concepts of one's own: custom:NAME and what it is made of")
+    policies: Annotated[tuple[PolicyEntry, ...], Field(max_length=MAX_POLICIES)] = Field(
+        default=(), validate_default=True, description="the policies"
+    )
+
+    @field_validator("policies", mode="wrap")
+    @classmethod
+    def _something(
+        cls, policies: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> tuple[PolicyEntry, ...]:
+        if policies == () and info.data.get("concepts", 0) is None:
+            raise PydanticCustomError("missing", "missing")
+        found: tuple[PolicyEntry, ...] = handler(policies)
+        return found

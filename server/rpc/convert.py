@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from protos.steering.v1 import concepts_pb2, rules_pb2
 from protos.steering.v1 import recommend_pb2 as pb
-from protos.steering.v1 import rules_pb2
 from server.catalogue import Catalogue
 from server.errors import InvalidRequest
+from server.subject import Given, Subject, parts_of
 from server.types import (
     DEFAULT_STRENGTH,
     Action,
@@ -29,6 +30,7 @@ from server.types import (
     Rule,
     Status,
 )
+from server.validate import refused
 
 MAX_ID_LENGTH = 500
 """Characters of a user id or concept; what is longer is a mistake, and would not fit into an error's metadata."""
@@ -106,6 +108,7 @@ def to_rule(rule: rules_pb2.Rule, path: str) -> Rule:
     """One rule of a request; ``path`` is where it stands, for the refusal."""
     action = _choice(rule.action, ACTIONS, f"{path}.action")
     _check_length(rule.concept, f"{path}.concept")
+    given = _given(rule, path)
     if action is Action.FILTER:
         hint = "A filter lets no member through, so it takes neither strength nor channel. Leave it out, or DEMOTE."
         if rule.HasField("strength"):
@@ -120,7 +123,11 @@ def to_rule(rule: rules_pb2.Rule, path: str) -> Rule:
                 expected="unset", hint=hint,
             )  # fmt: skip
         membership = _choice(rule.membership, MEMBERSHIPS, f"{path}.membership")
-        return Rule(action, rule.concept, strength=1.0, membership=membership)
+        if given.reversed:
+            fault = given.misfit(action.value, query=False, share=False)
+            if fault is not None:
+                raise refused(fault, path)
+        return Rule.about(given, action, strength=1.0, membership=membership)
     if rule.membership != rules_pb2.MEMBERSHIP_UNSPECIFIED:
         raise InvalidRequest(
             f"{path}.membership", field=f"{path}.membership", found=_name(rules_pb2.Membership, rule.membership),
@@ -128,9 +135,33 @@ def to_rule(rule: rules_pb2.Rule, path: str) -> Rule:
         )  # fmt: skip
     channel = _choice(rule.channel, CHANNELS, f"{path}.channel")
     if rule.HasField("share"):
-        return Rule(action, rule.concept, strength=1.0, channel=channel, share=_share(rule, action, path))
+        return Rule.about(given, action, strength=1.0, channel=channel, share=_share(rule, action, path))
     strength = rule.strength if rule.HasField("strength") else DEFAULT_STRENGTH
-    return Rule(action, rule.concept, strength=strength, channel=channel)
+    return Rule.about(given, action, strength=strength, channel=channel)
+
+
+def to_given(message: rules_pb2.Rule | concepts_pb2.CustomConcept) -> Given:
+    """What a rule or a concept of one's own says that it is about; they name its parts alike."""
+    rule = message if isinstance(message, rules_pb2.Rule) else None
+    return Given(
+        concept="" if rule is None else rule.concept,
+        concepts=dict(message.concepts),
+        like=tuple(message.like),
+        unlike=tuple(message.unlike),
+        items=tuple(message.items),
+        toward="" if rule is None else rule.toward,
+    )
+
+
+def _given(rule: rules_pb2.Rule, path: str) -> Given:
+    if not (rule.concepts or rule.like or rule.unlike or rule.items or rule.toward):
+        return Given(rule.concept)  # most rules, at once; an empty name is refused with the unknown ones
+    given = to_given(rule)
+    if (fault := given.fault()) is not None:
+        raise refused(fault, path)
+    for name in (*given.concepts, given.toward):
+        _check_length(name, f"{path}.concepts")
+    return given
 
 
 def _share(rule: rules_pb2.Rule, action: Action, path: str) -> float:
@@ -176,6 +207,24 @@ def to_response(answer: Answer, query: Query, catalogue: Catalogue, request_id: 
 def to_rule_message(rule: Rule) -> rules_pb2.Rule:
     """A rule as the answer shows it: only the keys that its action takes."""
     number = ACTION_NUMBERS[rule.action]
+    message = _bare_message(rule, number)
+    if rule.subject is not None:
+        put_parts(message, rule.subject)
+    return message
+
+
+def put_parts(message: rules_pb2.Rule | concepts_pb2.CustomConcept, subject: Subject) -> None:
+    """Say what a subject is made of."""
+    parts = parts_of(subject)
+    message.concepts.update(parts.concepts)
+    message.like.extend(parts.like)
+    message.unlike.extend(parts.unlike)
+    message.items.extend(parts.items)
+    if isinstance(message, rules_pb2.Rule):
+        message.toward = parts.toward
+
+
+def _bare_message(rule: Rule, number: Any) -> rules_pb2.Rule:
     if rule.action is Action.FILTER:
         return rules_pb2.Rule(action=number, concept=rule.concept, membership=MEMBERSHIP_NUMBERS[rule.membership])
     channel = CHANNEL_NUMBERS[rule.channel]

@@ -24,6 +24,7 @@ BEYOND = {
     "concept_twice_filter", "concept_twice_soft", "contradiction_filter", "contradiction_soft", "name_twice",  # pairs
     "time_never_open", "time_no_condition", "time_zone_unknown",  # clocks
     "when_empty", "when_value_twice", "time_null", "concept_latent_name", "time_empty_list", "when_list_empty",
+    "item_in_both", "like_null",  # an item twice, a key without a value
     "key_not_text", "share_beside_strength", "share_by_query", "share_two_bounds", "share_wrong_bound",  # a message
 }  # fmt: skip
 

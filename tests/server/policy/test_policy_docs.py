@@ -59,10 +59,10 @@ def test_limits_statuses_and_reserved_names_are_the_real_ones() -> None:
 
 def test_the_files_that_the_page_shows_are_valid(tmp_path: Path) -> None:
     shown = blocks("yaml")
-    assert len(shown) == 5
+    assert len(shown) == 6
     for number, text in enumerate(shown):
         (tmp_path / f"{number}.yaml").write_text(text, encoding="utf-8")
-    assert len(load_policies(tmp_path).policies) == 6
+    assert len(load_policies(tmp_path).policies) == 7
 
 
 def test_the_refusal_that_the_page_shows_is_the_real_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
