@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 PARTS = {
+    "soak": "half an hour at 70 % of capacity: does anything grow?",
     "faults": "SIGKILL, full and read-only disks, clock jumps, rude clients",
     "bundles": "mutated bundles: every damage is found before anything is served",
     "policies": "mutated policy files: refused by name, or they do what they say",

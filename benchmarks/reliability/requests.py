@@ -27,7 +27,7 @@ from protos.steering.v1 import concepts_pb2, recommend_pb2, rules_pb2
 
 IN_FLIGHT, SLICE, EVERY = 48, 2_000, 400
 HANG_SECONDS = 20.0
-SHOWN = 20
+SHOWN, SHOWN_LOG = 20, 4_000
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,12 +49,13 @@ def run(asked: argparse.Namespace) -> int:
         pools = get_context("spawn").Pool(asked.clients, _open, (str(bundle), served.grpc))
         with pools as pool, bar("hostile requests", asked.count) as advance:
             jobs = ((count, f"{asked.seed}/{number}") for number, count in enumerate(slices))
-            for counts, told in pool.imap_unordered(_slice, jobs):
+            for counts, faults in pool.imap_unordered(_slice, jobs):
                 found.update(counts)
-                examples += told[: SHOWN - len(examples)]
+                examples += faults[: SHOWN - len(examples)]
                 advance(counts["sent"])
         alive, after = served.alive(), served.usage() if served.alive() else {}
-        internal = served.told.read_text(errors="replace").count("internal error")
+        told = served.told.read_text(errors="replace")
+        internal = told.count("internal error")
     bad = (
         found["wrong answers"]
         + found["unclear refusals"]
@@ -74,6 +75,7 @@ def run(asked: argparse.Namespace) -> int:
         "server_before": before,
         "server_after": after,
         "examples": examples,
+        "log": told[:SHOWN_LOG],
     }  # fmt: skip
     save(asked.out, "requests", figures, began)
     return int(bad > 0 or internal > 0 or not alive)
