@@ -30,6 +30,7 @@ from server.background import beside
 from server.decisions import opened_log
 from server.draining import drain
 from server.drift import DriftWatch
+from server.guard import Guard
 from server.listening import bind, join, make_server, reflect
 from server.loading import load_engine
 from server.logs import make_logger, unbuffered
@@ -38,6 +39,7 @@ from server.process import port_file, until_told_to_stop
 from server.reload import Served, watch_bundle, watch_policies
 from server.rpc import AdminService, Calls, ConceptService, RecommendService, admin, concepts, recommend
 from server.rpc.decode import decoding
+from server.rpc.gate import Gate
 from server.settings import Settings
 from server.steer import Engine
 from server.telemetry import MetricsServer, Telemetry
@@ -95,6 +97,7 @@ async def running(settings: Settings, log: FilteringBoundLogger) -> AsyncIterato
         TillerError: the bundle, the policies, a port or the decision log is refused.
     """
     began = time.perf_counter()
+    guard = Guard(settings, log)
     telemetry = Telemetry()
     engine = _engine(settings, log)
     async with AsyncExitStack() as stack:
@@ -106,17 +109,18 @@ async def running(settings: Settings, log: FilteringBoundLogger) -> AsyncIterato
         metrics_host = settings.metrics_host or settings.host
         metrics = stack.enter_context(MetricsServer(telemetry, metrics_host, settings.metrics_port))
         traces = stack.enter_context(opened_traces(settings))
-        calls = Calls(telemetry, log, decisions, drift, traces)
+        calls = Calls(telemetry, log, decisions, drift, traces, guard.admission)
+        gate = Gate(calls, guard.tokens, guard.admission)
         state = health.Health((recommend.NAME, concepts.NAME))
         concept_service = stack.enter_context(closing(ConceptService(served.current, calls)))
-        server = make_server(settings, () if traces is None else traces.interceptors)
+        server = make_server(settings, (gate, *(() if traces is None else traces.interceptors)))
         recommender = RecommendService(served.current, calls, settings.share_sample)
         add_RecommendServiceServicer_to_server(recommender, decoding(server))
         add_ConceptServiceServicer_to_server(concept_service, decoding(server))
         health_pb2_grpc.add_HealthServicer_to_server(state, server)
         reflect(server, recommend.NAME, concepts.NAME, health.SERVICE_NAME)
-        address = bind(server, settings.host, settings.port, "--port")
-        admin_address = await stack.enter_async_context(_admin(served, calls, settings))
+        address = bind(server, settings.host, settings.port, "--port", guard.credentials)
+        admin_address = await stack.enter_async_context(_admin(served, calls, settings, guard))
         addresses = Addresses(
             grpc=address,
             metrics=f"http://{join(metrics_host, metrics.port)}/metrics",
@@ -126,7 +130,7 @@ async def running(settings: Settings, log: FilteringBoundLogger) -> AsyncIterato
             admin=admin_address,
         )
         await server.start()
-        await stack.enter_async_context(beside(*_watches(served, settings, news)))
+        await stack.enter_async_context(beside(*_watches(served, settings, news), guard.watch()))
         try:
             await state.serving()
             log.info("serving", **asdict(addresses), seconds_to_start=round(time.perf_counter() - began, 3))
@@ -155,16 +159,16 @@ def _engine(settings: Settings, log: FilteringBoundLogger) -> Engine:
 
 
 @asynccontextmanager
-async def _admin(served: Served, calls: Calls, settings: Settings) -> AsyncIterator[str]:
+async def _admin(served: Served, calls: Calls, settings: Settings, guard: Guard) -> AsyncIterator[str]:
     """The admin service on a port of its own, while the block lasts; its address, empty where none is wanted."""
     if settings.admin_port is None:
         yield ""
         return
-    server = make_server(settings)
+    server = make_server(settings, [Gate(calls, guard.tokens, None)])
     with closing(AdminService(served, calls)) as service:
         add_AdminServiceServicer_to_server(service, decoding(server))
         reflect(server, admin.NAME)
-        address = bind(server, settings.admin_host, settings.admin_port, "--admin-port")
+        address = bind(server, settings.admin_host, settings.admin_port, "--admin-port", guard.credentials)
         await server.start()
         try:
             yield address

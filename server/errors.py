@@ -5,6 +5,10 @@
     ├── UnknownConcept                          no such concept or latent in this bundle      NOT_FOUND
     ├── UnknownUser                             no such user in this bundle                   NOT_FOUND
     ├── NotAllowed                              switched off by the server's settings         PERMISSION_DENIED
+    ├── Unauthenticated                         no token, or none that the server knows       UNAUTHENTICATED
+    ├── MissingScope                            the token is not for this method              PERMISSION_DENIED
+    ├── Overloaded                              too many calls; with a time to try again      RESOURCE_EXHAUSTED
+    ├── DeadlinePassed                          nobody waits for the answer any more          DEADLINE_EXCEEDED
     └── PolicyError                             a policy file is refused (file, line, key)    FAILED_PRECONDITION
 
 The table to gRPC codes is in server.rpc.errors; a test proves it complete.
@@ -51,6 +55,32 @@ class UnknownUser(SteeringError):
 
 class NotAllowed(SteeringError):
     """The server's settings do not allow it."""
+
+
+class Unauthenticated(SteeringError):
+    """The call has no token, or none that the server knows; the message never has it."""
+
+
+class MissingScope(SteeringError):
+    """The token is known and is not for this method."""
+
+
+class Overloaded(SteeringError):
+    """The call is not taken. ``reason``: why, a word for a metric; ``retry_seconds``: when another try makes sense."""
+
+    def __init__(self, reason: str, retry_seconds: float) -> None:
+        self.reason = reason
+        self.retry_seconds = retry_seconds
+        super().__init__(
+            "the server has more calls than it can answer", hint=f"Try again in {retry_seconds:.1g} s, not at once."
+        )
+
+
+class DeadlinePassed(SteeringError):
+    """The caller's deadline passed, so the answer was not computed to its end."""
+
+    def __init__(self) -> None:
+        super().__init__("the deadline passed before the answer was there")
 
 
 @dataclass(frozen=True, slots=True)

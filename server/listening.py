@@ -21,10 +21,26 @@ def make_server(
         options=[
             ("grpc.max_receive_message_length", settings.max_message_bytes),
             ("grpc.max_send_message_length", settings.max_message_bytes),
+            ("grpc.max_metadata_size", settings.max_metadata_bytes),
+            ("grpc.absolute_max_metadata_size", settings.max_metadata_bytes),
+            ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
+            # Calls that lie in gRPC, not taken up yet; beyond, gRPC itself cancels them (docs/decisions/022).
+            ("grpc.server.max_pending_requests", 2 * settings.max_in_flight),
+            ("grpc.server.max_pending_requests_hard_limit", 2 * settings.max_in_flight + 1),
+            *_ages(settings),
             # Without it Linux lets a second server take the same port and half of the calls, silently.
             ("grpc.so_reuseport", int(settings.reuse_port)),
         ],
     )
+
+
+def _ages(settings: Settings) -> list[tuple[str, int]]:
+    if not settings.max_connection_age_seconds:
+        return []
+    # Calls under way on an old connection may finish.
+    grace = round(1e3 * (settings.drain_seconds or 1.0))
+    age = round(1e3 * settings.max_connection_age_seconds)
+    return [("grpc.max_connection_age_ms", age), ("grpc.max_connection_age_grace_ms", grace)]
 
 
 def reflect(server: grpc.aio.Server, *services: str) -> None:

@@ -8,6 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from server.exposure import Exposure
+
 
 class Limits(BaseModel):
     """Bounds of one request; published in docs/api.md."""
@@ -18,6 +20,7 @@ class Limits(BaseModel):
     max_rules: int = Field(default=32, ge=0, description="rules in one request")
     max_exclude: int = Field(default=10_000, ge=0, description="ids to exclude in one request")
     max_history: int = Field(default=1_000, ge=1, description="item ids in one history")
+    max_attributes: int = Field(default=64, ge=0, description="attributes of one request")
     max_batch: int = Field(default=256, ge=1, description="requests in one batch")
     max_displacement: float = Field(
         default=64.0,
@@ -27,7 +30,7 @@ class Limits(BaseModel):
     allow_ignore_policies: bool = Field(default=True, description="requests may switch the policies off")
 
 
-class Settings(BaseSettings, Limits):
+class Settings(BaseSettings, Limits, Exposure):
     """One server. Every field is a flag (``--max-k``) and an environment variable (``TILLER_MAX_K``); the flag wins."""
 
     model_config = SettingsConfigDict(
@@ -76,6 +79,17 @@ class Settings(BaseSettings, Limits):
         default=0.1, ge=0, le=1,
         description="part of the steered requests whose unsteered list is computed too, for tiller_concept_share",
     )  # fmt: skip
+    trace_endpoint: str | None = Field(
+        default=None, min_length=1,
+        description="OTLP collector for traces, http://HOST:4317; left out: none. Needs tiller[otel]",
+    )  # fmt: skip
+    trace_sample: float = Field(
+        default=0.01, ge=0, le=1, description="part of the calls that are traced where the caller has not decided it"
+    )
+    drift_sample: float = Field(
+        default=0.05, ge=0, le=1,
+        description="part of the user vectors that callers bring which is held against the training's; 0: none",
+    )  # fmt: skip
     users: Literal["bundle", "redis"] = Field(
         default="bundle", description="where the vector of a user id is looked up; redis needs tiller[redis]"
     )
@@ -102,17 +116,6 @@ class Settings(BaseSettings, Limits):
     drain_delay_seconds: float = Field(
         default=0.0, ge=0, le=3600,
         description="after SIGTERM, how long calls are still taken while health says NOT_SERVING: balancers notice",
-    )  # fmt: skip
-    trace_endpoint: str | None = Field(
-        default=None, min_length=1,
-        description="OTLP collector for traces, http://HOST:4317; left out: none. Needs tiller[otel]",
-    )  # fmt: skip
-    trace_sample: float = Field(
-        default=0.01, ge=0, le=1, description="part of the calls that are traced where the caller has not decided it"
-    )
-    drift_sample: float = Field(
-        default=0.05, ge=0, le=1,
-        description="part of the user vectors that callers bring which is held against the training's; 0: none",
     )  # fmt: skip
     drain_seconds: float = Field(
         default=10.0, ge=0, le=3600, description="after SIGTERM, how long calls in flight may take to finish"

@@ -36,6 +36,11 @@ def validate(query: Query, catalogue: Catalogue, limits: Limits) -> None:
             found=len(query.exclude),
             expected=f"at most {limits.max_exclude}",
         )
+    if len(query.attributes) > limits.max_attributes:
+        raise InvalidRequest(
+            "too many attributes", field="attributes", found=len(query.attributes),
+            expected=f"at most {limits.max_attributes}",
+        )  # fmt: skip
     if not query.use_policies and not limits.allow_ignore_policies:
         raise NotAllowed("this server does not let requests switch the policies off", field="ignore_policies")
     for place, rule in enumerate(query.rules):

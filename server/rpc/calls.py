@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import math
 import secrets
 import time
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
 import grpc
@@ -14,13 +16,20 @@ import structlog
 from grpc.aio import ServicerContext
 
 from bundle import Bundle
-from server.errors import InvalidRequest, SteeringError
+from server.errors import DeadlinePassed, InvalidRequest, Overloaded, SteeringError
+from server.guard.admission import Admission
 from server.rpc.decode import Unreadable
 from server.rpc.errors import code_of, status_of
 from server.types import Answer, FloatArray, Query
 
 REQUEST_ID_HEADER = "x-request-id"
 LONGEST_ID = 128
+
+UNTIL: ContextVar[float] = ContextVar("UNTIL", default=math.inf)
+"""When the caller of the call under way stops waiting, in the seconds of time.perf_counter."""
+
+SHED_LOG_SECONDS = 1.0
+"""Between two log lines about calls that are not taken."""
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
@@ -34,6 +43,9 @@ class Observer(Protocol):
 
     def finished(self, method: str, code: str, seconds: float) -> None:
         """It was answered, refused or given up."""
+
+    def shed(self, reason: str) -> None:
+        """It was not taken, because there are too many."""
 
     def answered(self, answer: Answer) -> None:
         """What Recommend answered; with the baseline where the answer has one."""
@@ -69,20 +81,23 @@ class Traces(Protocol):
 class Calls:
     """What every service reports its calls to; knows whether any are under way."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - all but the first two may be left out
         self,
         observer: Observer,
         log: structlog.typing.FilteringBoundLogger,
         decisions: Decisions | None = None,
         drift: Drift | None = None,
         traces: Traces | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self.observer = observer
         self.log = log
         self.decisions = decisions
         self.drift = drift
         self.traces = traces
+        self.admission = admission or Admission()
         self._under_way = 0
+        self._shed, self._shed_told = 0, -math.inf
         self._last = time.perf_counter()
 
     def quiet_for(self) -> float:
@@ -103,6 +118,14 @@ class Calls:
         self.observer.finished(method, code.name, seconds)
         self.log.debug("call", method=method, code=code.name, request_id=request_id, seconds=round(seconds, 6))
 
+    def shed(self, method: str, refusal: Overloaded) -> None:
+        """A call was not taken; the log has a line a second of it, not one a call."""
+        self.observer.shed(refusal.reason)
+        self._shed += 1
+        if (now := time.perf_counter()) - self._shed_told >= SHED_LOG_SECONDS:
+            self.log.warning("calls shed", calls=self._shed, method=method, reason=refusal.reason)
+            self._shed, self._shed_told = 0, now
+
 
 class Servicer(Protocol):
     """A service whose methods are ``unary``."""
@@ -110,11 +133,14 @@ class Servicer(Protocol):
     _calls: Calls
 
 
-def unary(method: str) -> Callable[[Callable[[Any, _Request, str], Awaitable[_Response]]], Any]:
+def unary(
+    method: str, *, admitted: bool = False
+) -> Callable[[Callable[[Any, _Request, str], Awaitable[_Response]]], Any]:
     """Make ``async def method(self, request, request_id) -> response`` a gRPC method that reports itself.
 
     A SteeringError becomes its status (server.rpc.errors); anything else is logged with its traceback and becomes
-    INTERNAL, with the request id and nothing else.
+    INTERNAL, with the request id and nothing else. ``admitted``: it counts among the calls under way, and is refused
+    where there are too many. A call whose deadline has passed is not begun.
     """
 
     def wrap(handle: Callable[[Any, _Request, str], Awaitable[_Response]]) -> Any:
@@ -122,8 +148,12 @@ def unary(method: str) -> Callable[[Callable[[Any, _Request, str], Awaitable[_Re
         async def call(self: Servicer, request: _Request, context: ServicerContext[_Request, _Response]) -> _Response:
             calls = self._calls
             began = calls.began(method)
-            code, request_id = grpc.StatusCode.CANCELLED, ""
+            code, request_id, entered = grpc.StatusCode.CANCELLED, "", False
             try:
+                if admitted:
+                    calls.admission.enter()
+                    entered = True
+                _mark_deadline(context)
                 request_id = _request_id(request, context)
                 if calls.traces is not None:
                     calls.traces.named(request_id)
@@ -136,9 +166,14 @@ def unary(method: str) -> Callable[[Callable[[Any, _Request, str], Awaitable[_Re
                 raise
             except Exception as error:
                 code, request_id = code_of(error), request_id or secrets.token_hex(8)
-                _report(calls, method, request_id, error)
+                if isinstance(error, Overloaded):
+                    calls.shed(method, error)
+                else:
+                    _report(calls, method, request_id, error)
                 refusal = status_of(error, request_id)
             finally:
+                if entered:
+                    calls.admission.leave()
                 calls.ended(method, code, request_id, began)
             await context.abort_with_status(refusal)  # type: ignore[attr-defined] # the stubs are older
             raise AssertionError("abort_with_status returned")
@@ -146,6 +181,23 @@ def unary(method: str) -> Callable[[Callable[[Any, _Request, str], Awaitable[_Re
         return call
 
     return wrap
+
+
+def _mark_deadline(context: ServicerContext[Any, Any]) -> None:
+    left = context.time_remaining()
+    if left is not None:
+        UNTIL.set(time.perf_counter() + left)
+        in_time()
+
+
+def in_time() -> None:
+    """Go on only if the caller still waits.
+
+    Raises:
+        DeadlinePassed: it does not.
+    """
+    if time.perf_counter() >= UNTIL.get():
+        raise DeadlinePassed
 
 
 def _report(calls: Calls, method: str, request_id: str, error: Exception) -> None:

@@ -40,13 +40,13 @@ class ConceptService(ConceptServiceServicer):
         """Let the thread end; what waits for it is dropped."""
         self._worker.shutdown(wait=False, cancel_futures=True)
 
-    @unary("ListConcepts")
+    @unary("ListConcepts", admitted=True)
     async def ListConcepts(self, request: pb.ListConceptsRequest, request_id: str) -> pb.ListConceptsResponse:  # noqa: ARG002
         """One page of concepts, in the bundle's order."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._worker, list_concepts, self._current().catalogue, request)
 
-    @unary("GetConcept")
+    @unary("GetConcept", admitted=True)
     async def GetConcept(self, request: pb.GetConceptRequest, request_id: str) -> pb.GetConceptResponse:  # noqa: ARG002
         """One concept or latent with its strongest items."""
         loop = asyncio.get_running_loop()

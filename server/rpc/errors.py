@@ -11,14 +11,28 @@ from dataclasses import dataclass
 import grpc
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
 from protos.steering.v1.recommend_pb2 import BatchError
-from server.errors import InvalidRequest, NotAllowed, PolicyError, SteeringError, UnknownConcept, UnknownUser
+from server.errors import (
+    DeadlinePassed,
+    InvalidRequest,
+    MissingScope,
+    NotAllowed,
+    Overloaded,
+    PolicyError,
+    SteeringError,
+    Unauthenticated,
+    UnknownConcept,
+    UnknownUser,
+)
 
 DOMAIN = "tiller"
+PUSHBACK = "grpc-retry-pushback-ms"
+"""Trailing metadata that gRPC's own retries hold to (gRFC A6)."""
+
 INTERNAL = "INTERNAL"
 
 LONGEST = 1000
@@ -40,6 +54,10 @@ KINDS: dict[type[SteeringError], Kind] = {
     UnknownConcept: Kind(grpc.StatusCode.NOT_FOUND, "UNKNOWN_CONCEPT"),
     UnknownUser: Kind(grpc.StatusCode.NOT_FOUND, "UNKNOWN_USER"),
     NotAllowed: Kind(grpc.StatusCode.PERMISSION_DENIED, "NOT_ALLOWED"),
+    Unauthenticated: Kind(grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
+    MissingScope: Kind(grpc.StatusCode.PERMISSION_DENIED, "MISSING_SCOPE"),
+    Overloaded: Kind(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
+    DeadlinePassed: Kind(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_PASSED"),
     PolicyError: Kind(grpc.StatusCode.FAILED_PRECONDITION, "POLICY_REFUSED"),
 }
 
@@ -56,8 +74,20 @@ def status_of(error: Exception, request_id: str) -> grpc.Status:
         return _status(grpc.StatusCode.INTERNAL, sentence, INTERNAL, request_id)
     kind = KINDS[type(error)]
     sentence = _cut(error.sentence())
+    if isinstance(error, Overloaded):
+        return _try_again(error, sentence, request_id)
+    if not error.field and kind.code is not grpc.StatusCode.INVALID_ARGUMENT:
+        return _status(kind.code, sentence, kind.reason, request_id)
     violation = BadRequest.FieldViolation(field=error.field, description=sentence)
     return _status(kind.code, sentence, kind.reason, request_id, BadRequest(field_violations=[violation]))
+
+
+def _try_again(error: Overloaded, sentence: str, request_id: str) -> grpc.Status:
+    kind, milliseconds = KINDS[Overloaded], round(error.retry_seconds * 1e3)
+    hint = RetryInfo()
+    hint.retry_delay.FromMilliseconds(milliseconds)
+    status = _status(kind.code, sentence, kind.reason, request_id, hint)
+    return status._replace(trailing_metadata=(*status.trailing_metadata, (PUSHBACK, str(milliseconds))))  # type: ignore[attr-defined,no-any-return]
 
 
 def batch_error(error: SteeringError) -> BatchError:

@@ -6,7 +6,6 @@ The search runs on the event loop: with one FAISS thread it is the fastest arran
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections.abc import Callable
@@ -14,8 +13,8 @@ from dataclasses import replace
 
 from protos.steering.v1 import recommend_pb2 as pb
 from protos.steering.v1.recommend_pb2_grpc import RecommendServiceServicer
-from server.errors import InvalidRequest, SteeringError
-from server.rpc.calls import Calls, request_id_of, unary
+from server.errors import DeadlinePassed, InvalidRequest, SteeringError
+from server.rpc.calls import UNTIL, Calls, in_time, request_id_of, unary
 from server.rpc.convert import to_query, to_response
 from server.rpc.errors import batch_error
 from server.steer import Engine
@@ -38,12 +37,14 @@ class RecommendService(RecommendServiceServicer):
         self._calls = calls
         self._share_sample = share_sample
 
-    @unary("Recommend")
+    @unary("Recommend", admitted=True)
     async def Recommend(self, request: pb.RecommendRequest, request_id: str) -> pb.RecommendResponse:
         """One user's top k, steered."""
+        await self._calls.admission.turn()
+        in_time()
         return self._answer(self._current(), request, request_id)
 
-    @unary("RecommendBatch")
+    @unary("RecommendBatch", admitted=True)
     async def RecommendBatch(self, request: pb.RecommendBatchRequest, request_id: str) -> pb.RecommendBatchResponse:
         """Many users' lists from one snapshot; between two of them other calls get their turn."""
         engine = self._current()
@@ -53,12 +54,15 @@ class RecommendService(RecommendServiceServicer):
         response = pb.RecommendBatchResponse(request_id=request_id)
         for place, single in enumerate(request.requests):
             result = response.results.add()
+            await self._calls.admission.turn(patient=place > 0)
+            in_time()
             try:
                 own = request_id_of(single) or f"{request_id}-{place}"
                 result.response.CopyFrom(self._answer(engine, single, own))
+            except DeadlinePassed:  # of the whole batch
+                raise
             except SteeringError as error:
                 result.error.CopyFrom(batch_error(error))
-            await asyncio.sleep(0)
         return response
 
     def _answer(self, engine: Engine, request: pb.RecommendRequest, request_id: str) -> pb.RecommendResponse:
@@ -67,7 +71,7 @@ class RecommendService(RecommendServiceServicer):
         decoded = time.perf_counter()
         decisions = self._calls.decisions
         logged = decisions is not None and decisions.wanted()
-        answer = engine.recommend(self._sampled(query, engine, surely=logged))
+        answer = engine.recommend(self._sampled(query, engine, surely=logged), until=UNTIL.get())
         answered = time.perf_counter()
         response = to_response(answer, query, engine.catalogue, request_id)
         answer.timings["decode"] = decoded - started

@@ -1,0 +1,173 @@
+"""Bounded admission: one search at a time on the event loop, a short queue before it, a refusal at once beyond it.
+
+gRPC hides its queue from the loop that searches: `grpc.aio` takes one call up per turn of the loop, so with searches on
+the loop the waiting calls lie unseen inside gRPC. In an overload the loop therefore turns between two searches until no
+more calls come up, at most as long as a search takes, and so sees how many there are (docs/decisions/022).
+
+Two bounds hold: ``most`` calls under way, and, once the loop has not been idle for STANDING seconds, the time that an
+accepted call waits. A burst is answered; a standing queue is refused (the idea of CoDel: Nichols and Jacobson, ACM
+Queue 10(5), 2012).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import time
+from collections import deque
+
+from server.errors import Overloaded
+
+IN_FLIGHT, QUEUE = "in_flight", "queue"
+"""Why a call is refused: too many are under way, or it would wait too long."""
+
+STANDING, STANDING_SEARCHES = 0.1, 20
+"""Seconds, and searches, without an idle moment, after which it is an overload and no burst."""
+
+IDLE = 0.0003
+"""Seconds without a call, after which none is believed to lie in gRPC: it takes up to .2 ms from there to here."""
+
+COOLING = 1.0
+"""Seconds without a refusal, after which an overload is over."""
+
+WAIT_SEARCHES = 2.0
+LEAST_WAIT, MOST_WAIT = 0.001, 0.1
+"""What a call may wait in an overload where no time is set: as long as so many searches take, between these seconds."""
+
+HINTS = 0.1, 2.0
+"""Seconds until another try: at the start of an overload, and at most."""
+
+SMOOTHING = 0.1
+"""Weight of the newest search in the mean."""
+
+
+class Admission:
+    """The queue before one event loop; only for the thread of that loop.
+
+    Args:
+        most: calls under way, waiting ones included.
+        wait: seconds a call may wait in an overload; None: as long as two searches take; 0: as long as it takes.
+
+    Without arguments it keeps the order and refuses nobody.
+    """
+
+    def __init__(self, most: int | None = None, wait: float | None = 0.0) -> None:
+        self._most = sys.maxsize if most is None else most
+        self._wait = wait
+        self._waiting: deque[tuple[asyncio.Future[None], float, bool]] = deque()
+        self._under_way = 0
+        self._came = self._seen = 0
+        self._turning = False
+        self._began = 0.0
+        self._ended = self._progress = self._idle = time.perf_counter()
+        self._overload_until = 0.0
+        self.search_seconds = 0.0
+        """Smoothed length of a turn."""
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for their turn."""
+        return len(self._waiting)
+
+    @property
+    def under_way(self) -> int:
+        """Calls that entered and did not leave."""
+        return self._under_way
+
+    def came(self) -> Overloaded | None:
+        """A call came up, its message still unread; why it cannot be taken. Nothing is booked."""
+        self._came += 1
+        return self._refusal(time.perf_counter()) if self._under_way else None
+
+    def enter(self) -> None:
+        """Book a call; ``leave`` must follow.
+
+        Raises:
+            Overloaded: it is not taken, and nothing is booked.
+        """
+        if self._under_way and (refusal := self._refusal(time.perf_counter())):
+            raise refusal
+        self._under_way += 1
+
+    def leave(self) -> None:
+        """The call is answered, refused or given up."""
+        self._under_way -= 1
+
+    async def turn(self, *, patient: bool = False) -> None:
+        """Wait for the loop; what follows without an ``await`` is the turn. ``patient``: whatever the wait.
+
+        Raises:
+            Overloaded: it waited longer than a call may.
+        """
+        now = time.perf_counter()
+        if self._turning:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((future, now, patient))
+            await future
+            return
+        if now - self._ended > IDLE:
+            self._idle = now
+        self._begin(now)
+
+    def _refusal(self, now: float) -> Overloaded | None:
+        if self._under_way >= self._most:
+            return self._too_many(IN_FLIGHT, now)
+        if self._overload(now) and (len(self._waiting) + 1) * self.search_seconds > self._longest():
+            return self._too_many(QUEUE, now)
+        return None
+
+    def _too_many(self, reason: str, now: float) -> Overloaded:
+        if reason == QUEUE:
+            self._overload_until = now + COOLING
+        # Longer the longer it lasts, and never all callers at once.
+        hint = min(max(now - self._idle, HINTS[0]), HINTS[1]) * random.uniform(0.75, 1.25)
+        return Overloaded(reason, hint)
+
+    def _overload(self, now: float) -> bool:
+        if self._wait == 0:
+            return False
+        return now < self._overload_until or now - self._idle > max(STANDING, STANDING_SEARCHES * self.search_seconds)
+
+    def _longest(self) -> float:
+        if self._wait is not None:
+            return self._wait
+        return min(max(WAIT_SEARCHES * self.search_seconds, LEAST_WAIT), MOST_WAIT)
+
+    def _begin(self, now: float) -> None:
+        """A turn begins, now."""
+        self._turning, self._began = True, now
+        asyncio.get_running_loop().call_soon(self._end)
+
+    def _end(self) -> None:
+        """It is over; in an overload, look what lies in gRPC before the next one."""
+        now = time.perf_counter()
+        self.search_seconds += SMOOTHING * (now - self._began - self.search_seconds)
+        self._ended = self._progress = now
+        self._seen = self._came
+        if self._overload(now):
+            asyncio.get_running_loop().call_soon(self._look)
+        else:
+            self._next(now)
+
+    def _look(self) -> None:
+        now = time.perf_counter()
+        if self._came != self._seen:
+            self._seen, self._progress = self._came, now
+        if now - self._progress < IDLE and now - self._ended < self.search_seconds:
+            asyncio.get_running_loop().call_soon(self._look)
+        else:
+            self._next(now)
+
+    def _next(self, now: float) -> None:
+        """The turn of the call that waits longest."""
+        while self._waiting:
+            future, since, patient = self._waiting.popleft()
+            if future.done():  # its caller left
+                continue
+            if patient or not self._overload(now) or now - since <= self._longest() + self.search_seconds:
+                future.set_result(None)
+                self._begin(now)
+                return
+            future.set_exception(self._too_many(QUEUE, now))
+        self._turning = False
