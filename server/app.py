@@ -44,6 +44,7 @@ from server.settings import Settings
 from server.steer import Engine
 from server.telemetry import MetricsServer, Telemetry
 from server.tracing import opened_traces
+from server.users import opened_users
 
 STOPPED, REFUSED, INTERRUPTED = 0, 2, 130
 
@@ -114,7 +115,8 @@ async def running(settings: Settings, log: FilteringBoundLogger) -> AsyncIterato
         state = health.Health((recommend.NAME, concepts.NAME))
         concept_service = stack.enter_context(closing(ConceptService(served.current, calls)))
         server = make_server(settings, (gate, *(() if traces is None else traces.interceptors)))
-        recommender = RecommendService(served.current, calls, settings.share_sample)
+        users = await stack.enter_async_context(opened_users(settings, telemetry.users))
+        recommender = RecommendService(served.current, calls, settings.share_sample, users)
         add_RecommendServiceServicer_to_server(recommender, decoding(server))
         add_ConceptServiceServicer_to_server(concept_service, decoding(server))
         health_pb2_grpc.add_HealthServicer_to_server(state, server)

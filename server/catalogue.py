@@ -127,6 +127,10 @@ class Catalogue:
         """The concept's entry in concepts.json, offered or not; None for a latent or an unknown name."""
         return self._by_id.get(concept_id)
 
+    def has_user(self, user_id: str) -> bool:
+        """Whether the bundle stores the user."""
+        return user_id in self._user_rows
+
     def user_vector(self, user_id: str) -> FloatArray:
         """The stored embedding of a user, [D].
 

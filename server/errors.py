@@ -4,6 +4,8 @@
     ├── InvalidRequest                          the request is malformed                      INVALID_ARGUMENT
     ├── UnknownConcept                          no such concept or latent in this bundle      NOT_FOUND
     ├── UnknownUser                             no such user in this bundle                   NOT_FOUND
+    ├── UserStoreDown                           the user store does not answer                UNAVAILABLE
+    ├── StoredVectorRefused                     what the user store has is no vector          DATA_LOSS
     ├── NotAllowed                              switched off by the server's settings         PERMISSION_DENIED
     ├── Unauthenticated                         no token, or none that the server knows       UNAUTHENTICATED
     ├── MissingScope                            the token is not for this method              PERMISSION_DENIED
@@ -51,6 +53,14 @@ class UnknownConcept(SteeringError):
 
 class UnknownUser(SteeringError):
     """The bundle has no such user; the hint names the nearest."""
+
+
+class UserStoreDown(SteeringError):
+    """The store of user vectors does not answer, and nothing else knows the user."""
+
+
+class StoredVectorRefused(SteeringError):
+    """What the store of user vectors has for a user is no vector of this bundle, and nothing else knows the user."""
 
 
 class NotAllowed(SteeringError):

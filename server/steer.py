@@ -150,7 +150,9 @@ class Engine:
     def _user(self, query: Query) -> tuple[FloatArray, Asked, list[int]]:
         """The user's embedding [D] (unit length for cosine), the same put to the scorer, and the history's rows."""
         history: list[int] = []
-        if query.user_id is not None:
+        if query.vector is not None:
+            x = query.vector
+        elif query.user_id is not None:
             x = self.catalogue.user_vector(query.user_id)
         elif query.history is not None:
             history = [row for row in map(self.catalogue.item_rows.get, query.history) if row is not None]

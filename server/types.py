@@ -127,12 +127,14 @@ class Plan:
 class Query:
     """A validated request. Exactly one of ``user_id``, ``embedding`` ([D]) and ``history`` (item ids) is set.
 
+    ``vector``: of ``user_id``, [D], where it was looked up elsewhere than in the bundle.
     ``exclude_history``: none of the history's items is returned. ``at``: the instant, in Unix seconds, that the time
     windows of policies are judged at; None: now.
     """
 
     k: int
     user_id: str | None = None
+    vector: FloatArray | None = None
     embedding: FloatArray | None = None
     history: tuple[str, ...] | None = None
     exclude_history: bool = False

@@ -24,9 +24,11 @@ from server.errors import (
     Overloaded,
     PolicyError,
     SteeringError,
+    StoredVectorRefused,
     Unauthenticated,
     UnknownConcept,
     UnknownUser,
+    UserStoreDown,
 )
 
 DOMAIN = "tiller"
@@ -53,6 +55,8 @@ KINDS: dict[type[SteeringError], Kind] = {
     InvalidRequest: Kind(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
     UnknownConcept: Kind(grpc.StatusCode.NOT_FOUND, "UNKNOWN_CONCEPT"),
     UnknownUser: Kind(grpc.StatusCode.NOT_FOUND, "UNKNOWN_USER"),
+    UserStoreDown: Kind(grpc.StatusCode.UNAVAILABLE, "USER_STORE_DOWN"),
+    StoredVectorRefused: Kind(grpc.StatusCode.DATA_LOSS, "STORED_VECTOR_REFUSED"),
     NotAllowed: Kind(grpc.StatusCode.PERMISSION_DENIED, "NOT_ALLOWED"),
     Unauthenticated: Kind(grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
     MissingScope: Kind(grpc.StatusCode.PERMISSION_DENIED, "MISSING_SCOPE"),

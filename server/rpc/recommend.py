@@ -19,6 +19,7 @@ from server.rpc.convert import to_query, to_response
 from server.rpc.errors import batch_error
 from server.steer import Engine
 from server.types import Query
+from server.users import NOBODY, Found, Users
 
 NAME = "steering.v1.RecommendService"
 
@@ -30,19 +31,25 @@ class RecommendService(RecommendServiceServicer):
         current: the snapshot being served.
         calls: who is told about every call.
         share_sample: part of the steered calls whose baseline is computed for the metrics, asked for or not.
+        users: looks users up elsewhere than in the bundle, before the engine is asked; None: the bundle's own.
     """
 
-    def __init__(self, current: Callable[[], Engine], calls: Calls, share_sample: float) -> None:
+    def __init__(
+        self, current: Callable[[], Engine], calls: Calls, share_sample: float, users: Users | None = None
+    ) -> None:
         self._current = current
         self._calls = calls
         self._share_sample = share_sample
+        self._users = users
 
     @unary("Recommend", admitted=True)
     async def Recommend(self, request: pb.RecommendRequest, request_id: str) -> pb.RecommendResponse:
         """One user's top k, steered."""
         await self._calls.admission.turn()
         in_time()
-        return self._answer(self._current(), request, request_id)
+        engine = self._current()
+        users = await self._looked_up(engine, request)
+        return self._answer(engine, request, request_id, users)
 
     @unary("RecommendBatch", admitted=True)
     async def RecommendBatch(self, request: pb.RecommendBatchRequest, request_id: str) -> pb.RecommendBatchResponse:
@@ -51,6 +58,7 @@ class RecommendService(RecommendServiceServicer):
         most = engine.limits.max_batch
         if not 1 <= len(request.requests) <= most:
             raise InvalidRequest("requests", field="requests", found=len(request.requests), expected=f"1 to {most}")
+        users = await self._looked_up(engine, *request.requests)
         response = pb.RecommendBatchResponse(request_id=request_id)
         for place, single in enumerate(request.requests):
             result = response.results.add()
@@ -58,16 +66,23 @@ class RecommendService(RecommendServiceServicer):
             in_time()
             try:
                 own = request_id_of(single) or f"{request_id}-{place}"
-                result.response.CopyFrom(self._answer(engine, single, own))
+                result.response.CopyFrom(self._answer(engine, single, own, users))
             except DeadlinePassed:  # of the whole batch
                 raise
             except SteeringError as error:
                 result.error.CopyFrom(batch_error(error))
         return response
 
-    def _answer(self, engine: Engine, request: pb.RecommendRequest, request_id: str) -> pb.RecommendResponse:
+    async def _looked_up(self, engine: Engine, *requests: pb.RecommendRequest) -> Found:
+        if self._users is None:
+            return NOBODY
+        return await self._users.look_up((request.user_id for request in requests), engine)
+
+    def _answer(
+        self, engine: Engine, request: pb.RecommendRequest, request_id: str, users: Found
+    ) -> pb.RecommendResponse:
         started = time.perf_counter()
-        query = to_query(request)
+        query = users.given(to_query(request))
         decoded = time.perf_counter()
         decisions = self._calls.decisions
         logged = decisions is not None and decisions.wanted()

@@ -10,6 +10,7 @@ from server.telemetry.calls import CallMetrics
 from server.telemetry.drift import DriftMetrics
 from server.telemetry.outcome import OutcomeMetrics
 from server.telemetry.served import Reloaded, ServedMetrics
+from server.telemetry.users import UserMetrics
 from server.types import Answer
 
 
@@ -24,6 +25,7 @@ class Telemetry:
         self._outcome = OutcomeMetrics(registry)
         self._served = ServedMetrics(registry)
         self.drift = DriftMetrics(registry)
+        self.users = UserMetrics(registry)
         decisions = Counter(
             "tiller_decisions_total", "Sampled answers written to the decision log, or dropped.", ("result",),
             registry=registry,
