@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from cli import bundles, concepts, delegate, demo, explain, policies, recommend, reproduce
+from cli import bundles, concepts, delegate, demo, explain, policies, recommend, reproduce, top
 from cli.bench import command as bench
 
 # Usage errors come from click, which some releases of typer bundle: BadParameter < UsageError < ClickException.
@@ -32,6 +32,7 @@ demo.register(app)
 delegate.register(app)
 recommend.register(app)
 explain.register(app)
+top.register(app)
 reproduce.register(app)
 bench.register(app)
 app.add_typer(concepts.app, name="concepts")
