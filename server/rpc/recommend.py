@@ -45,10 +45,10 @@ class RecommendService(RecommendServiceServicer):
     @unary("Recommend", admitted=True)
     async def Recommend(self, request: pb.RecommendRequest, request_id: str) -> pb.RecommendResponse:
         """One user's top k, steered."""
-        await self._calls.admission.turn()
-        in_time()
         engine = self._current()
         users = await self._looked_up(engine, request)
+        await self._calls.admission.turn()
+        in_time()
         return self._answer(engine, request, request_id, users)
 
     @unary("RecommendBatch", admitted=True)
