@@ -43,6 +43,8 @@ class Connection:
         self.socket.setblocking(False)
         self.due: dict[int, float] = {}
         """Stream -> the time its call was meant to start at."""
+        self.received = 0
+        """Bytes of answers."""
         self._answered: set[int] = set()
         self._stream = 1
         self._first = _first_headers(path, address)
@@ -116,6 +118,7 @@ class Connection:
             if kind == DATA:
                 self._answered.add(stream)
                 self._consumed += size
+                self.received += size
             elif kind == HEADERS:
                 if flags & END_STREAM:
                     finished.append(self._done(stream))

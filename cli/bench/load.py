@@ -42,7 +42,7 @@ def closed(
         began, busy = clock(), _cpu()
         for _ in range(in_flight):
             next(connections).call(next(messages), 0.0)
-        refused = count = 0
+        refused = count = before = 0
         counting = False
         while not (counting and clock() - began >= seconds and count >= least):
             for connection, _, ok in crowd.turn(None):
@@ -50,10 +50,11 @@ def closed(
                 count += 1
                 connection.call(next(messages), 0.0)
             if not counting and clock() - began > warm:
-                counting, count, began, busy = True, 0, clock(), _cpu()
-        took, busy = clock() - began, _cpu() - busy
+                counting, count, began, busy, before = True, 0, clock(), _cpu(), crowd.received
+        took, busy, size = clock() - began, _cpu() - busy, crowd.received - before
         refused += crowd.settle()
-    return {"per_second": count / took, "answers": count, "refused": refused, "client_cpu": busy / took}
+    return {"per_second": count / took, "answers": count, "refused": refused, "bytes": size / count,
+            "client_cpu": busy / took}  # fmt: skip
 
 
 def open_loop(
@@ -99,6 +100,10 @@ class _Crowd:
     @property
     def pending(self) -> int:
         return sum(connection.pending for connection in self.connections)
+
+    @property
+    def received(self) -> int:
+        return sum(connection.received for connection in self.connections)
 
     def turn(self, wait: float | None) -> list[tuple[Connection, float, bool]]:
         """Write, wait for answers for ``wait`` seconds at most (None: until there is something), and read."""

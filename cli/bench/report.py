@@ -93,8 +93,8 @@ def _how(result: Result) -> str:
     busy = max(one.client_cpu for one in result.catalogues)
     workers = "1 worker" if options.workers == 1 else f"{options.workers} workers"
     return (
-        f"lists/s: closed loop, {options.in_flight} calls in flight (batches of {options.batch}: "
-        f"{2 * options.workers}), median of {options.rounds} rounds of {options.seconds:g} s. ms: open loop, Poisson "
+        f"lists/s: closed loop, at most {options.in_flight} calls in flight per worker (2 batches of {options.batch}), "
+        f"median of {options.rounds} rounds of {options.seconds:g} s. ms: open loop, Poisson "
         f"arrivals at that share of the case's own lists/s, from the intended start, median of "
         f"{options.latency_rounds} rounds of {options.latency_seconds:g} s. The client used at most {busy:.0%} of a "
         f"core and started 99 % of its calls within {late:.2f} ms of their time. {workers}; {machine.cores} cores of "
