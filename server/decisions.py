@@ -22,7 +22,8 @@ from typing import IO, Any, Literal
 
 from bundle.errors import TillerError
 from server.settings import Settings
-from server.types import Action, Answer, Effect, Query, Status
+from server.subject import Mixture, kind_of
+from server.types import Action, Answer, Effect, Query, Rule, Status
 
 QUEUED = 10_000
 """Lines that may wait; at 20 us each the writer needs a fifth of a second for them."""
@@ -213,12 +214,19 @@ def decision(at: float, request_id: str, query: Query, answer: Answer) -> dict[s
     return said
 
 
+def _named(rule: Rule) -> str:
+    """The concept, or what kind of thing is named: a text with item ids in it would be a person's history, say."""
+    if rule.subject is None or isinstance(rule.subject, Mixture):
+        return rule.concept
+    return f"{kind_of(rule.subject)} ({len(rule.subject.item_ids)} items)"
+
+
 def _rule(effect: Effect) -> dict[str, Any]:
     rule, status = effect.considered.rule, effect.considered.status
     said: dict[str, Any] = {
         "source": rule.source,
         "action": rule.action.value,
-        "concept": rule.concept,
+        "concept": _named(rule),
         "status": status.value,
     }
     if rule.action is not Action.FILTER:

@@ -100,6 +100,12 @@ class Toward:
 Subject = Mixture | Examples | Items | Toward
 
 
+def kind_of(subject: Subject) -> str:
+    """ "set", "like", "items" or "toward": where a text would name items, or be one of too many."""
+    kinds = {Mixture: "set", Examples: "like", Items: "items", Toward: "toward"}
+    return kinds[type(subject)]
+
+
 @dataclass(frozen=True, slots=True)
 class Custom:
     """A named concept of the policy folder. ``line``: where it stands in ``file``, 1-based."""
@@ -220,6 +226,22 @@ class Given:
         if len(seen) > MAX_ITEMS:
             return Fault(self.ways[0], "too many items", str(len(seen)), f"at most {MAX_ITEMS}")
         return None
+
+
+def custom_fault(given: Given) -> Fault | None:
+    """The first thing that is wrong with what a custom concept is made of."""
+    if not given.ways:
+        return Fault("concepts", "nothing is said", expected="concepts, like (with or without unlike) or items")
+    if (fault := given.fault()) is not None:
+        return fault
+    if given.reversed:
+        hint = "A concept is what items are like: name these in like, and demote it."
+        return Fault("unlike", "without like", f"{len(given.unlike)} items", "like", hint)
+    nested = next((concept for concept in given.concepts if concept.startswith(f"{CUSTOM_FAMILY}:")), None)
+    if nested is not None:
+        hint = "Write out what that one is made of."
+        return Fault("concepts", "made of a custom concept", nested, "concepts of the bundle", hint)
+    return None
 
 
 def parts_of(subject: Subject) -> Given:

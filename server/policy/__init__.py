@@ -20,12 +20,14 @@ from server.policy.describe import Change, changes, conditions, rule_in_words, u
 from server.policy.load import compile_files, load_policies, read_folder, revision_of
 from server.policy.policies import NO_FOLDER, Policy, PolicySet
 from server.policy.resolve import resolve
-from server.policy.schema import PolicyEntry, PolicyFile, RuleEntry
+from server.policy.schema import CUSTOM_EXPECTED, CustomEntry, PolicyEntry, PolicyFile, RuleEntry, is_custom_id
 from server.policy.windows import any_open
 
 __all__ = [
+    "CUSTOM_EXPECTED",
     "NO_FOLDER",
     "Change",
+    "CustomEntry",
     "Policy",
     "PolicyEntry",
     "PolicyError",
@@ -41,6 +43,7 @@ __all__ = [
     "check_reach",
     "compile_files",
     "conditions",
+    "is_custom_id",
     "load_policies",
     "read_folder",
     "resolve",

@@ -31,6 +31,7 @@ from server.subject import (
     Given,
     Mixture,
     Subject,
+    custom_fault,
 )
 from server.types import DEFAULT_STRENGTH
 
@@ -284,8 +285,13 @@ class PolicyEntry(Frozen):
         return rules
 
 
+def is_custom_id(concept: str) -> bool:
+    """Whether a custom concept may be called so."""
+    return _CUSTOM.fullmatch(concept) is not None
+
+
 def _custom_key(concept: str) -> str:
-    if not _CUSTOM.fullmatch(concept):
+    if not is_custom_id(concept):
         raise refusal("not a valid name", expected=CUSTOM_EXPECTED, is_key=True)
     return concept
 
@@ -314,19 +320,13 @@ class CustomEntry(Frozen):
 
     @model_validator(mode="after")
     def _made_of_something(self) -> CustomEntry:
-        given = self._given
-        if not given.ways:
-            raise refusal("nothing is said", expected="concepts, like (with or without unlike) or items")
-        refuse(given.fault())
-        if given.reversed:
-            hint = "A concept is what items are like: name these in like, and demote it."
-            raise refusal("without like", expected="like", hint=hint, at=("unlike",))
-        for concept in given.concepts:
-            if concept.startswith(f"{CUSTOM_FAMILY}:"):
-                hint = "Write out what that one is made of."
-                raise refusal("made of a custom concept", expected="a concept of the bundle", hint=hint,
-                              at=("concepts", concept))  # fmt: skip
+        refuse(custom_fault(self._given))
         return self
+
+    @staticmethod
+    def lengths() -> dict[str, int]:
+        """Most characters of its texts."""
+        return {"display_name": MAX_TEXT, "description": MAX_DESCRIPTION}
 
 
 class PolicyFile(Frozen):

@@ -42,6 +42,7 @@ class Served:
         self._policy_worker, self._bundle_worker = Worker("policies"), Worker("bundle")
         self._one_policy, self._one_bundle = asyncio.Lock(), asyncio.Lock()
         self._last: Look | None = None
+        self._proved: Engine | None = None  # held so that its custom concepts are not made again at the swap
         seen, where = mark_of(settings.bundle), str(engine.catalogue.bundle.path)
         self._seen: Mark | None = seen if seen[0] == where else None  # the path may lead elsewhere already
         self._refused_under: str | None = None
@@ -95,6 +96,7 @@ class Served:
                     self._listener.refused(found.error, trigger)
             elif found.policies is not None:
                 before, self._engine = self._engine, replace(self._engine, policies=found.policies)  # the swap
+                self._proved = None
                 status = replace(status, loaded_at=at, loads=status.loads + 1)
                 self._listener.loaded(self._engine, before.policy_revision, trigger, time.perf_counter() - began)
             self._policy_status = status
@@ -190,6 +192,7 @@ class Served:
                 break
         before, released = self._engine, self._previous
         self._engine, self._previous = replace(new, policies=policies), before  # the swap
+        self._proved = None
         if not back and released is not None:
             held: list[object] = [released]
             del released
@@ -204,7 +207,7 @@ class Served:
     def _compare(self, new: Engine, policies: PolicySet | None, accept_losses: bool) -> None:
         if not accept_losses:
             refuse_losses(self._engine, new, policies or PolicySet())
-        candidate = replace(new, policies=policies)
+        candidate = self._proved = replace(new, policies=policies)
         _warm(candidate)
         self._listener.compiled(candidate)
 
@@ -215,7 +218,7 @@ class Served:
         return Swap("refused", self._engine.bundle_id, time.perf_counter() - began, error)
 
     def _prove(self, policies: PolicySet) -> None:
-        candidate = replace(self._engine, policies=policies)
+        candidate = self._proved = replace(self._engine, policies=policies)
         _warm(candidate)
         self._listener.compiled(candidate)
 

@@ -37,6 +37,7 @@ from server.preview import MOST_USERS, Preview, Sample, Situation, compare
 from server.reload import Served, Swap
 from server.rpc.calls import Calls, unary
 from server.rpc.convert import to_rule_message
+from server.rpc.custom import CustomConcepts
 from server.steer import Engine
 
 NAME = "steering.v1.AdminService"
@@ -58,6 +59,7 @@ class AdminService(AdminServiceServicer):
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="admin", initializer=faiss.omp_set_num_threads,
                                           initargs=(1,))  # fmt: skip
         self._leaving = threading.Event()
+        self._customs = CustomConcepts(served, self._on_thread)
 
     def close(self) -> None:
         """End what runs on the thread, and drop what waits for it."""
@@ -151,6 +153,23 @@ class AdminService(AdminServiceServicer):
             "seconds": done.seconds,
         }
 
+    @unary("ListCustomConcepts")
+    async def ListCustomConcepts(
+        self, request: pb.ListCustomConceptsRequest, request_id: str  # noqa: ARG002
+    ) -> pb.ListCustomConceptsResponse:  # fmt: skip
+        """The concepts of one's own that are in force."""
+        return self._customs.list()
+
+    @unary("SaveConcept")
+    async def SaveConcept(self, request: pb.SaveConceptRequest, request_id: str) -> pb.SaveConceptResponse:  # noqa: ARG002
+        """Write a concept of one's own into the policy folder, and bring it into force."""
+        return await self._customs.save(request.concept)
+
+    @unary("DeleteConcept")
+    async def DeleteConcept(self, request: pb.DeleteConceptRequest, request_id: str) -> pb.DeleteConceptResponse:  # noqa: ARG002
+        """Take one out of the policy folder."""
+        return await self._customs.delete(request.id)
+
     def _preview(
         self, engine: Engine, files: Mapping[str, bytes], sample: Sample, left: threading.Event
     ) -> pb.PreviewPoliciesResponse:
@@ -241,9 +260,10 @@ def _validate(engine: Engine, files: Mapping[str, bytes]) -> pb.ValidatePolicies
 
 
 def _warnings(engine: Engine, policies: PolicySet) -> list[pb.PolicyWarning]:
-    offered = {concept.id for concept in engine.catalogue.named}
-    offered.update(f"{LATENT_FAMILY}:{latent}" for latent in range(engine.catalogue.latents))
-    found: list[PolicyWarning] = [*check_concepts(policies, offered), *check_attributes(policies)]
+    alone = engine.catalogue.with_customs(())  # the candidate brings its own concepts
+    offered = {concept.id for concept in alone.named}
+    offered.update(f"{LATENT_FAMILY}:{latent}" for latent in range(alone.latents))
+    found: list[PolicyWarning] = [*check_concepts(policies, offered, alone.item_rows), *check_attributes(policies)]
     return [pb.PolicyWarning(file=one.file, line=one.line, policy=one.policy, message=str(one)) for one in found]
 
 

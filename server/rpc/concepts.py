@@ -17,10 +17,11 @@ from bundle import LATENT_FAMILY
 from protos.steering.v1 import concepts_pb2 as pb
 from protos.steering.v1.concepts_pb2_grpc import ConceptServiceServicer
 from server.catalogue import Catalogue
-from server.errors import InvalidRequest, SteeringError
+from server.errors import InvalidRequest, SteeringError, UnknownConcept
 from server.rpc.calls import Calls, unary
-from server.rpc.convert import MAX_ID_LENGTH
+from server.rpc.convert import MAX_ID_LENGTH, put_parts
 from server.steer import Engine
+from server.subject import CUSTOM_FAMILY, Custom
 
 NAME = "steering.v1.ConceptService"
 
@@ -65,13 +66,13 @@ def list_concepts(catalogue: Catalogue, request: pb.ListConceptsRequest) -> pb.L
             "query is too long", field="query", found=f"{len(request.query)} characters",
             expected=f"at most {MAX_ID_LENGTH}",
         )  # fmt: skip
-    families = dict.fromkeys([concept.family for concept in catalogue.concepts] + [LATENT_FAMILY])
+    families = dict.fromkeys([*(concept.family for concept in catalogue.concepts), CUSTOM_FAMILY, LATENT_FAMILY])
     if request.family and request.family not in families:
         raise InvalidRequest(
             "family", field="family", found=repr(request.family[:MAX_ID_LENGTH]), expected=" | ".join(families)
         )
     bundle_id = catalogue.bundle.manifest.bundle_id
-    mark = _mark(bundle_id, request)
+    mark = _mark(f"{bundle_id}\n{' '.join(catalogue.customs)}", request)
     start = _read_token(request.page_token, mark) if request.page_token else 0
     ids = catalogue.search(request.query, request.family, include_not_offered=request.include_not_offered)
     end = start + size
@@ -95,10 +96,9 @@ def get_concept(catalogue: Catalogue, request: pb.GetConceptRequest) -> pb.GetCo
             "concept", field="concept", found=f"{len(request.concept)} characters",
             expected=f"1 to {MAX_ID_LENGTH}", hint="Name a concept, for example genre:horror, or a latent: latent:113.",
         )  # fmt: skip
-    concept = catalogue.concept_of(request.concept)
     try:
         message = describe(catalogue, request.concept)
-        if concept is None or concept.offered:
+        if message.offered:
             top = catalogue.top_items(request.concept, count)
             message.top_items.extend(
                 pb.ConceptItem(
@@ -114,13 +114,17 @@ def get_concept(catalogue: Catalogue, request: pb.GetConceptRequest) -> pb.GetCo
 
 def describe(catalogue: Catalogue, concept_id: str) -> pb.Concept:
     """A concept or latent without its items."""
+    custom = catalogue.customs.get(concept_id)
+    if custom is not None:
+        return _describe_custom(catalogue, custom)
     concept = catalogue.concept_of(concept_id)
     if concept is None:
         latent_id = catalogue.find(concept_id).id
         latent = int(latent_id.partition(":")[2])
         return pb.Concept(
             id=latent_id, family=LATENT_FAMILY, display_name=f"Latent {latent}", offered=True,
-            items=catalogue.item_count(concept_id), latents=[pb.LatentWeight(latent=latent, weight=1.0)],
+            items=catalogue.item_count(concept_id), kind=pb.CONCEPT_KIND_LATENT,
+            latents=[pb.LatentWeight(latent=latent, weight=1.0)],
         )  # fmt: skip
     quality = concept.quality
     return pb.Concept(
@@ -130,6 +134,7 @@ def describe(catalogue: Catalogue, concept_id: str) -> pb.Concept:
         offered=concept.offered,
         not_offered_reason=concept.not_offered_reason,
         items=concept.items,
+        kind=pb.CONCEPT_KIND_LABELLED if "members" in concept.by_hand else pb.CONCEPT_KIND_METADATA,
         latents=[pb.LatentWeight(latent=entry.latent, weight=entry.weight) for entry in concept.latents],
         quality=None if quality is None else pb.Quality(
             auc=quality.auc,
@@ -140,6 +145,29 @@ def describe(catalogue: Catalogue, concept_id: str) -> pb.Concept:
             readout=concept.readout,
         ),
     )  # fmt: skip
+
+
+def _describe_custom(catalogue: Catalogue, custom: Custom) -> pb.Concept:
+    """One of the policy folder; where the bundle cannot make it, why not."""
+    reason = ""
+    try:
+        items = catalogue.item_count(custom.id)
+    except UnknownConcept as error:
+        items, reason = 0, error.what
+    return pb.Concept(
+        id=custom.id, family=CUSTOM_FAMILY, display_name=custom.display_name, offered=not reason,
+        not_offered_reason=reason, items=items, kind=pb.CONCEPT_KIND_CUSTOM, definition=custom_message(custom),
+    )  # fmt: skip
+
+
+def custom_message(custom: Custom) -> pb.CustomConcept:
+    """What it is made of, and where it stands."""
+    message = pb.CustomConcept(
+        id=custom.id, display_name=custom.display_name, description=custom.description, file=custom.file,
+        line=custom.line,
+    )  # fmt: skip
+    put_parts(message, custom.subject)
+    return message
 
 
 def _bounded(given: int, default: int, most: int, field: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Histogram, Summary
 
 from bundle import LATENT_FAMILY
+from server.subject import kind_of
 from server.telemetry.children import Children
 from server.types import REQUEST, Answer, Effect, Status
 
@@ -100,6 +101,6 @@ class OutcomeMetrics:
             return
         counted.add((rule.concept, action))
         latent = rule.concept.partition(":")[0] == LATENT_FAMILY
-        concept = LATENT_FAMILY if latent else rule.concept
+        concept = LATENT_FAMILY if latent else rule.concept if rule.subject is None else kind_of(rule.subject)
         self._shares(concept, action, "before").observe(before)
         self._shares(concept, action, "after").observe(after)
