@@ -5,7 +5,9 @@ TillerError                 what was wrong, what was found, what was expected, w
 │   ├── BundleMissing       no folder, no manifest, or a file of it is gone
 │   ├── BundleVersion       another format version
 │   ├── BundleCorrupt       checksum, size, JSON, dtype or shape is off
-│   └── BundleExists        the target folder is there already
+│   ├── BundleExists        the target folder is there already
+│   └── SignatureRefused    it is not signed with the key that is asked for
+├── KeyRefused              a key for signatures cannot be used
 ├── DataError               an input table, array or archive is refused (raised by offline.datasets)
 ├── TrainingError           a training run cannot start, resume or finish (raised by sae and offline)
 └── SteeringError           a request or policy is refused (server.errors)
@@ -70,3 +72,11 @@ class DataError(TillerError):
 
 class TrainingError(TillerError):
     """A training run cannot start, resume or finish."""
+
+
+class SignatureRefused(BundleError):
+    """A bundle is not signed with the key that is asked for."""
+
+
+class KeyRefused(TillerError):
+    """A key for signatures cannot be used."""

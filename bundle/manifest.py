@@ -13,6 +13,7 @@ from bundle.profile import UserProfile
 
 FORMAT_VERSION: Literal[1] = 1
 MANIFEST = "manifest.json"
+SIGNATURE = "manifest.sig"
 
 Metric = Literal["dot", "cosine"]
 ScorerKind = Literal["metric", "network"]

@@ -28,6 +28,7 @@ from bundle.manifest import (
     PROXY_VECTORS,
     REQUIRED_FILES,
     SCORER,
+    SIGNATURE,
     USER_TOWER,
     ActivationSpec,
     Manifest,
@@ -127,7 +128,7 @@ def verify_files(path: Path, manifest: Manifest) -> None:
                 hint="The file was changed after export. Copy or export the bundle again.",
             )  # fmt: skip
     with _naming(path):
-        strangers = sorted({file.name for file in path.iterdir()} - {MANIFEST, *manifest.files})
+        strangers = sorted({file.name for file in path.iterdir()} - {MANIFEST, SIGNATURE, *manifest.files})
     if strangers:
         raise BundleCorrupt(
             f"{path}", found=f"{', '.join(strangers[:3])}, which the manifest does not list",

@@ -8,7 +8,7 @@ from bundle import LATENT_FAMILY
 from bundle.errors import TillerError
 from server.drift import DriftWatch
 from server.errors import PolicyError
-from server.policy import PolicySet, check_attributes, check_concepts
+from server.policy import PolicySet, PolicyWarning, check_attributes, check_concepts
 from server.reload import Trigger
 from server.steer import Engine
 from server.telemetry import Telemetry
@@ -71,8 +71,13 @@ class News:
 
 def warn(engine: Engine, log: FilteringBoundLogger) -> None:
     """A log line for every policy that is valid and probably does not do what its author means."""
+    for warning in doubtful(engine):
+        log.warning("policy", file=warning.file, line=warning.line, policy=warning.policy, message=str(warning))
+
+
+def doubtful(engine: Engine) -> list[PolicyWarning]:
+    """Of every such policy, what is doubtful about it."""
     catalogue, policies = engine.catalogue, engine.policies or PolicySet()
     offered = {concept.id for concept in catalogue.named}
     offered.update(f"{LATENT_FAMILY}:{latent}" for latent in range(catalogue.latents))
-    for warning in (*check_concepts(policies, offered), *check_attributes(policies)):
-        log.warning("policy", file=warning.file, line=warning.line, policy=warning.policy, message=str(warning))
+    return [*check_concepts(policies, offered), *check_attributes(policies)]

@@ -27,6 +27,7 @@ from server import health
 from server.announce import News, warn
 from server.arguments import read_settings
 from server.background import beside
+from server.check import check
 from server.decisions import opened_log
 from server.draining import drain
 from server.drift import DriftWatch
@@ -72,6 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or Ctrl-C; the exit code."""
     try:
         settings = read_settings(sys.argv[1:] if argv is None else argv)
+        if settings.check:
+            check(settings, print)
+            return STOPPED
         uvloop.run(serve(settings, make_logger(unbuffered(), settings.log_level)))
     except TillerError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bundle import load_bundle
+from bundle.signature import verify_signature
 from server.policy import PolicySet
 from server.settings import Settings
 from server.steer import Engine
@@ -16,6 +17,10 @@ def load_engine(path: Path, policies: PolicySet | None, settings: Settings) -> E
     A path that is a link is followed first, once: it may lead elsewhere while the files are read.
 
     Raises:
-        BundleError: the bundle is missing or not what it claims.
+        BundleError: the bundle is missing, not what it claims, or not signed as the settings ask.
+        KeyRefused: the key for signatures cannot be used.
     """
-    return Engine.open(load_bundle(path.resolve() if path.exists() else path), policies, settings.limits)
+    path = path.resolve() if path.exists() else path
+    if settings.bundle_public_key is not None:
+        verify_signature(path, settings.bundle_public_key)
+    return Engine.open(load_bundle(path), policies, settings.limits)

@@ -38,6 +38,10 @@ class Settings(BaseSettings, Limits, Exposure):
         cli_avoid_json=True, cli_hide_none_type=True, env_ignore_empty=True,
     )  # fmt: skip
 
+    config: Path | None = Field(
+        default=None, description="file of settings, YAML; a variable wins over it, a flag over both"
+    )
+    check: bool = Field(default=False, description="say whether a server would start with all this, and start none")
     bundle: Path = Field(description="folder of the bundle to serve; its checksums are proved at start")
     bundle_poll_seconds: float = Field(
         default=5.0, ge=0, le=3600,

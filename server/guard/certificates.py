@@ -63,7 +63,7 @@ class Certificates:
         prove_pair(self._cert, self._key)
         authorities = None
         if self._client_ca is not None:
-            _prove_authorities(self._client_ca)
+            prove_authorities(self._client_ca)
             authorities = _bytes(self._client_ca)
         return grpc.ssl_server_certificate_configuration([(_bytes(self._key), _bytes(self._cert))], authorities)
 
@@ -92,7 +92,12 @@ def prove_pair(cert: Path, key: Path) -> None:
         ) from error  # fmt: skip
 
 
-def _prove_authorities(file: Path) -> None:
+def prove_authorities(file: Path) -> None:
+    """The file holds certificates.
+
+    Raises:
+        CertificateRefused: it does not.
+    """
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=_bytes(file).decode())
     except (ssl.SSLError, ValueError) as error:
