@@ -13,6 +13,7 @@ import grpc
 
 from client.errors import from_rpc_error
 from protos.steering.v1 import admin_pb2 as pb
+from protos.steering.v1 import concepts_pb2
 from protos.steering.v1.admin_pb2_grpc import AdminServiceStub
 
 MAX_MESSAGE_BYTES = 64 << 20
@@ -81,6 +82,32 @@ class TillerAdmin:
     def rollback_bundle(self, *, accept_losses: bool = False) -> pb.RollbackBundleResponse:
         """Have the server serve the bundle before the present one again; a refusal is an answer."""
         return self._call(self._stub.RollbackBundle, pb.RollbackBundleRequest(accept_losses=accept_losses), 60.0)
+
+    def custom_concepts(self) -> pb.ListCustomConceptsResponse:
+        """The concepts of the policy folder that are in force."""
+        return self._call(self._stub.ListCustomConcepts, pb.ListCustomConceptsRequest())
+
+    def save_concept(
+        self,
+        concept_id: str,
+        *,
+        concepts: Mapping[str, float] | None = None,
+        like: Iterable[str] = (),
+        unlike: Iterable[str] = (),
+        items: Iterable[str] = (),
+        display_name: str = "",
+        description: str = "",
+    ) -> pb.SaveConceptResponse:
+        """Write a concept (``custom:NAME``) into the policy folder and bring it into force; made in one of the ways."""
+        message = concepts_pb2.CustomConcept(
+            id=concept_id, display_name=display_name, description=description, concepts=concepts, like=like,
+            unlike=unlike, items=items,
+        )  # fmt: skip
+        return self._call(self._stub.SaveConcept, pb.SaveConceptRequest(concept=message), 60.0)
+
+    def delete_concept(self, concept_id: str) -> pb.DeleteConceptResponse:
+        """Take one out of the policy folder; refused while a policy names it."""
+        return self._call(self._stub.DeleteConcept, pb.DeleteConceptRequest(id=concept_id), 60.0)
 
     def close(self) -> None:
         """Close the channel."""

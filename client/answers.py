@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -129,8 +130,26 @@ class ConceptItem:
 
 
 @dataclass(frozen=True, slots=True)
+class CustomConcept:
+    """A concept of the policy folder: where it stands, and the one way in which it is made."""
+
+    id: str
+    display_name: str
+    description: str
+    concepts: Mapping[str, float]
+    like: tuple[str, ...]
+    unlike: tuple[str, ...]
+    items: tuple[str, ...]
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class Concept:
-    """A concept or latent. ``latents``: (latent, weight), strongest first; ``top_items`` only from ``concept()``."""
+    """A concept or latent. ``latents``: (latent, weight), strongest first; ``top_items`` only from ``concept()``.
+
+    ``kind``: "metadata", "labelled" (by a person, in the bundle), "latent" or "custom", which has a ``definition``.
+    """
 
     id: str
     family: str
@@ -140,4 +159,6 @@ class Concept:
     not_offered_reason: str
     quality: Quality | None
     latents: tuple[tuple[int, float], ...]
+    kind: str = ""
+    definition: CustomConcept | None = None
     top_items: tuple[ConceptItem, ...] = ()

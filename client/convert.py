@@ -9,6 +9,7 @@ from client.answers import (
     Concept,
     ConceptItem,
     Contribution,
+    CustomConcept,
     Explanation,
     HistoryUse,
     Item,
@@ -31,9 +32,14 @@ def to_message(rule: Rule) -> rules_pb2.Rule:
     """
     message = rules_pb2.Rule(
         action=_number(rules_pb2.Action, "ACTION", rule.action),
-        concept=rule.concept,
+        concept="" if rule.composed else rule.concept,
         channel=_number(rules_pb2.Channel, "CHANNEL", rule.channel),
         membership=_number(rules_pb2.Membership, "MEMBERSHIP", rule.membership),
+        concepts=rule.concepts,
+        like=rule.like,
+        unlike=rule.unlike,
+        items=rule.items,
+        toward=rule.toward,
     )
     if rule.strength is not None:
         message.strength = rule.strength
@@ -116,7 +122,24 @@ def to_concept(message: concepts_pb2.Concept) -> Concept:
         not_offered_reason=message.not_offered_reason,
         quality=_quality(message.quality) if message.HasField("quality") else None,
         latents=tuple((entry.latent, entry.weight) for entry in message.latents),
+        kind=_text(concepts_pb2.ConceptKind, "CONCEPT_KIND", message.kind) or "",
+        definition=to_custom(message.definition) if message.HasField("definition") else None,
         top_items=tuple(ConceptItem(top.item_id, top.title, top.value, top.labelled) for top in message.top_items),
+    )
+
+
+def to_custom(message: concepts_pb2.CustomConcept) -> CustomConcept:
+    """What a concept of the policy folder is made of."""
+    return CustomConcept(
+        id=message.id,
+        display_name=message.display_name,
+        description=message.description,
+        concepts=dict(message.concepts),
+        like=tuple(message.like),
+        unlike=tuple(message.unlike),
+        items=tuple(message.items),
+        file=message.file,
+        line=message.line,
     )
 
 
@@ -153,6 +176,11 @@ def _outcome(message: recommend_pb2.RuleOutcome) -> RuleOutcome:
             channel=_text(rules_pb2.Channel, "CHANNEL", rule.channel),
             membership=_text(rules_pb2.Membership, "MEMBERSHIP", rule.membership),
             share=getattr(rule.share, rule.share.WhichOneof("bound")) if rule.HasField("share") else None,
+            concepts=dict(rule.concepts) or None,
+            like=tuple(rule.like),
+            unlike=tuple(rule.unlike),
+            items=tuple(rule.items),
+            toward=rule.toward,
         ),
         source=message.source,
         priority=message.priority,
