@@ -19,6 +19,7 @@ from bundle.errors import BundleCorrupt
 from bundle.manifest import Metric, ScorerKind
 from bundle.proxy import Proxy
 from bundle.sae import SaeWeights
+from bundle.strings import all_distinct, each_once
 
 FloatArray = npt.NDArray[np.float32]
 BitArray = npt.NDArray[np.uint8]
@@ -117,7 +118,7 @@ class BundleContents:
         for column in ("item_id", "title"):
             if column not in self.items.column_names or not pa.types.is_string(self.items.schema.field(column).type):
                 raise BundleCorrupt("item table", found=self.items.column_names, expected=f"a string column {column!r}")
-        if self.items["item_id"].null_count or len(set(self.items["item_id"].to_pylist())) != items:
+        if not all_distinct(self.items["item_id"]):
             raise BundleCorrupt("item table: item_id", found="empty or repeated ids", expected="each id once")
         check_array("item vectors", self.item_vectors, np.float32, (items, dim))
         if self.item_bias is not None:
@@ -144,7 +145,7 @@ class BundleContents:
             raise BundleCorrupt("users", found="ids or vectors alone", expected="both or neither")
         if self.user_ids is not None and self.user_vectors is not None:
             check_array("user vectors", self.user_vectors, np.float32, (len(self.user_ids), dim))
-            if len(set(self.user_ids)) != len(self.user_ids):
+            if not each_once(self.user_ids):
                 raise BundleCorrupt("users: user_id", found="repeated ids", expected="each id once")
         self._check_graphs()
 

@@ -37,6 +37,7 @@ from bundle.manifest import (
 )
 from bundle.proxy import Proxy
 from bundle.sae import Activation, SaeWeights, TowerWeights
+from bundle.strings import to_list
 
 AGAIN = "Export the bundle again."
 
@@ -242,8 +243,7 @@ def _user_ids(file: Path) -> list[str]:
             raise BundleCorrupt(
                 "user_id", found=f"{column.type}, {column.null_count} empty", expected="a string in each"
             )
-        ids: list[str] = column.to_pylist()
-        return ids
+        return to_list(column)
 
 
 @contextmanager

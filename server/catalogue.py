@@ -12,6 +12,7 @@ import numpy as np
 from rapidfuzz import fuzz, process
 
 from bundle import LATENT_FAMILY, Bundle, Concept, search_vectors
+from bundle.strings import to_list
 from server import bits
 from server.errors import UnknownConcept, UnknownUser
 from server.steerable import Steerable
@@ -30,8 +31,8 @@ class Catalogue:
     def __init__(self, bundle: Bundle) -> None:
         contents = bundle.contents
         self.bundle = bundle
-        self.item_ids: list[str] = contents.items["item_id"].to_pylist()
-        self.titles: list[str] = contents.items["title"].to_pylist()
+        self.item_ids: list[str] = to_list(contents.items["item_id"])
+        self.titles: list[str] = to_list(contents.items["title"])
         self.item_rows = {item_id: row for row, item_id in enumerate(self.item_ids)}
         self.latents = contents.sae.latents
         self.dial = contents.calibration.dial
