@@ -128,7 +128,7 @@ class Engine:
             eligible=eligible,
             filled=len(fill),
             marks=clock.marks,
-            incoming=None if query.user_id is not None else x,
+            incoming=None if query.user_id is not None and query.vector is None else x,
             short_reason="" if eligible is None else outcome.why_short(plan, excluded, eligible, items, query.k),
         )
         clock.lap("explain")

@@ -219,8 +219,11 @@ def _unreadable(request: Unreadable) -> InvalidRequest:
 
 def _request_id(request: object, context: ServicerContext[Any, Any]) -> str:
     """The request's own id, else the proxy's header, else a new one."""
-    if given := request_id_of(request):
-        return given
+    return request_id_of(request) or header_id(context)
+
+
+def header_id(context: ServicerContext[Any, Any]) -> str:
+    """The proxy's header, else a new id: of a call whose message is not read."""
     for key, value in context.invocation_metadata() or ():
         if key == REQUEST_ID_HEADER and isinstance(value, str) and _is_id(value):
             return value

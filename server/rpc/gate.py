@@ -13,7 +13,7 @@ import grpc
 from server.errors import MissingScope, Overloaded, SteeringError, Unauthenticated
 from server.guard.admission import Admission
 from server.guard.tokens import Scope, Tokens
-from server.rpc.calls import Calls
+from server.rpc.calls import Calls, header_id
 from server.rpc.errors import code_of, status_of
 
 HEALTH, REFLECTION = "grpc.health.v1.Health", "grpc.reflection."
@@ -70,13 +70,15 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         """A handler that answers with the refusal; of a stream, for those are called before a message came."""
 
         async def refuse(messages: object, context: grpc.aio.ServicerContext[Any, Any]) -> None:  # noqa: ARG001
-            began = self._calls.began(method)
+            began, request_id = self._calls.began(method), header_id(context)
             if isinstance(error, Overloaded):
                 self._calls.shed(method, error)
             else:
-                self._calls.log.info("refused", method=method, code=code_of(error).name, message=error.sentence())
-            self._calls.ended(method, code_of(error), "", began)
-            await context.abort_with_status(status_of(error, ""))  # type: ignore[attr-defined] # the stubs are older
+                self._calls.log.info(
+                    "refused", method=method, code=code_of(error).name, request_id=request_id, message=error.sentence()
+                )
+            self._calls.ended(method, code_of(error), request_id, began)
+            await context.abort_with_status(status_of(error, request_id))  # type: ignore[attr-defined] # the stubs are older
 
         return grpc.stream_unary_rpc_method_handler(refuse)
 

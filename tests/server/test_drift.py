@@ -169,7 +169,7 @@ def test_another_bundle_is_found_out_with_its_first_vector(
     assert told.quantiles["error"]["0.5"] == other.manifest.user_profile.at("error", 0.5)  # type: ignore[union-attr]
 
 
-def test_only_vectors_that_callers_bring_are_measured(
+def test_only_vectors_that_do_not_lie_in_the_bundle_are_measured(
     bundle: Bundle, populations: tuple[FloatArray, FloatArray]
 ) -> None:
     with live(bundle.path, drift_sample=1.0) as server:
