@@ -35,7 +35,7 @@ from offline.evaluate.panel import Panel
 from offline.evaluate.steering import mean_ndcg, steer_concept
 from offline.evaluate.subject import HeldOutScores, Subject
 from offline.heldout import held_out_scores
-from offline.label import LabelConfig, label_concepts
+from offline.label import Audience, LabelConfig, label_concepts
 from offline.recommenders import store
 from offline.recommenders.base import TrainedRecommender
 from offline.recommenders.ranking import evaluate_ranking, network_scores
@@ -192,6 +192,7 @@ def prepared(
     codes = encode_items(weights, embeddings.items)
     labelling = LabelConfig(columns=(FAMILIES[unit.dataset],), max_per_family=concepts, seed=unit.seed)
     popularity = np.bincount(split.train.item, minlength=dataset.items.num_rows)
+    audience = Audience(embeddings.users, split.train.user, split.train.item)
     found = label_concepts(
         dataset.items,
         codes,
@@ -200,11 +201,14 @@ def prepared(
         embeddings.metric,
         config=labelling,
         popularity=popularity,
+        audience=audience,
         network=None
         if network is None
         else (lambda users, items: network_scores(network, users, items), embeddings.users),
     )
-    held_out = held_out_scores(codes, embeddings.items, labelling, sae=weights, popularity=popularity, seen=True)
+    held_out = held_out_scores(
+        codes, embeddings.items, labelling, sae=weights, popularity=popularity, audience=audience, seen=True
+    )
     facts = {
         "dataset": unit.dataset,
         "recommender": unit.recommender,

@@ -73,7 +73,7 @@ class Concept(_Frozen):
     not_offered_reason: str = ""
     row: int | None = Field(default=None, ge=0, description="row in the concept arrays; null when not offered")
     readout: str = Field(
-        default="", description="which read-out was chosen: decoded | logistic | logistic_32 | probe | latent"
+        default="", description="which read-out: audience | decoded | logistic | logistic_32 | probe | latent"
     )
     threshold: Share | None = Field(default=None, description="read-out at or above it: a member (filter by read-out)")
     quality: Quality | None = None

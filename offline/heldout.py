@@ -14,10 +14,12 @@ import numpy.typing as npt
 from bundle import Concept, SaeWeights, SparseCodes
 from offline.evaluate.panel import BoolArray, FloatArray
 from offline.evaluate.subject import HeldOutScores
+from offline.label.audience import Audience
 from offline.label.config import KINDS, LabelConfig, ReadoutKind
-from offline.label.decoded import Decoded, step
 from offline.label.halves import cross_fit, stratified_halves
+from offline.label.left_out import LeftOut
 from offline.label.readouts import Features, fit
+from offline.label.soft_step import step
 
 SEEN: tuple[ReadoutKind, ...] = ("logistic", "probe")
 
@@ -30,16 +32,18 @@ def held_out_scores(
     *,
     sae: SaeWeights | None = None,
     popularity: npt.NDArray[np.integer] | None = None,
+    audience: Audience | None = None,
     seen: bool = False,
 ) -> HeldOutScores:
-    """Two-fold read-outs of item ``codes`` [N, L] and ``vectors`` [N, D]; with an ``sae`` also the decoded one.
+    """Two-fold read-outs of item ``codes`` [N, L] and ``vectors`` [N, D]; what else is asked for beside.
 
-    The halves are those that the concepts' own quality was measured on; ``decoded`` leaves each item out by itself.
-    ``popularity`` [N]: interactions of every item, which weigh its fit. ``seen``: also regressions fitted on all
-    items and scored on the same, which are *not* held out (``logistic_seen``, ``probe_seen``).
+    The halves are those that the concepts' own quality was measured on. With an ``sae`` also ``decoded``, with an
+    ``audience`` that one as well; they leave each item out by itself. ``popularity`` [N]: interactions of every item,
+    which weigh its fit. ``seen``: also regressions fitted on all items and scored on the same, which are *not* held out
+    (``logistic_seen``, ``probe_seen``).
     """
     features = Features.of(codes, vectors)
-    kernel = None if sae is None else Decoded.of(codes, sae, config, popularity)
+    kernels = None if sae is None else LeftOut.of(codes, sae, config, popularity, audience)
 
     def scores(concept: Concept, members: BoolArray) -> Mapping[str, npt.NDArray[np.floating]]:
         rng = np.random.default_rng([config.seed, *concept.id.encode()])
@@ -47,8 +51,8 @@ def held_out_scores(
         out: dict[str, npt.NDArray[np.floating]] = {
             kind: cross_fit(kind, features, members, halves, config).scores for kind in kinds
         }
-        if kernel is not None:
-            out["decoded"] = step(kernel.scores(members[None])[0], members)
+        if kernels is not None:
+            out |= {kind: step(own[0], members) for kind, own in kernels.scores(members[None]).items()}
         if seen:
             everything = np.arange(len(members))
             for kind in SEEN:

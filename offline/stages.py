@@ -18,13 +18,13 @@ from bundle import BundleContents, SaeWeights, SparseCodes
 from bundle.writer import FileWriter
 from offline.calibrate import calibrate
 from offline.config import PipelineConfig, make_sae_config
-from offline.datasets.types import Dataset, FloatArray
+from offline.datasets.types import Dataset, Embeddings, FloatArray
 from offline.evaluate import evaluate
 from offline.evaluate.defaults import with_steering
 from offline.evaluate.report import write_html
 from offline.evaluate.subject import Subject
 from offline.heldout import held_out_scores
-from offline.label import KINDS, LabelResult, label_concepts
+from offline.label import KINDS, Audience, LabelResult, label_concepts
 from offline.progress import Progress
 from offline.recommenders.base import TrainedRecommender
 from offline.recommenders.ranking import network_scores
@@ -114,6 +114,7 @@ def label(
         embeddings.metric,
         config=config.label_config,
         popularity=popularity(split, len(embeddings.items)),
+        audience=audience(split, embeddings),
         network=None if network is None else (partial(network_scores, network), embeddings.users),
         progress=lambda done, total, _: ui.step(done, total, {}),
     )
@@ -125,6 +126,11 @@ def label(
 def popularity(split: Split | None, items: int) -> npt.NDArray[np.int64] | None:
     """Training interactions of every item, [N]; None without interactions."""
     return None if split is None else np.bincount(split.train.item, minlength=items)
+
+
+def audience(split: Split | None, embeddings: Embeddings) -> Audience | None:
+    """Who took what in training; None without interactions."""
+    return None if split is None else Audience(embeddings.users, split.train.user, split.train.item)
 
 
 def calibrated(
@@ -180,6 +186,7 @@ def measure(
             tuple(kind for kind in KINDS if f"item_{kind}" in config.evaluate_config.methods),
             sae=trained.weights,
             popularity=popularity(split, len(embeddings.items)),
+            audience=audience(split, embeddings),
         ),
         ranking=provenance["ranking"],
         history=trained.history,

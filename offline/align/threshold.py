@@ -19,9 +19,11 @@ from bundle import BundleContents, Concept
 from offline.align.entry import BoolArray, IntArray, Readings, Values, labels_of
 from offline.align.fit import LATENT_READOUT
 from offline.label import Features, LabelConfig, ReadoutKind, fit
-from offline.label.decoded import Decoded, step
+from offline.label.config import LEFT_OUT
+from offline.label.decoded import Decoded
 from offline.label.fitting import SMALLEST_SCALE
 from offline.label.halves import cross_fit, stratified_halves
+from offline.label.soft_step import step
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ def read(concept: Concept, contents: BundleContents, config: LabelConfig) -> Rea
     """Readings of a concept that a bundle holds, by the models that labelling fitted (same items, halves and seed)."""
     members = labels_of(concept, contents)
     gains = np.asarray(contents.arrays.gains[concept.row], np.float64)
-    if concept.readout == "decoded":
-        values = _decoded(members, gains, contents, config)
+    if concept.readout in LEFT_OUT:
+        values = _left_out(members, gains, contents, config)
         return Readings(values, values, members)  # every item is scored by the others
     if concept.readout == LATENT_READOUT or concept.readout not in get_args(ReadoutKind):
         return Readings(gains, gains, members)
@@ -61,8 +63,12 @@ def read(concept: Concept, contents: BundleContents, config: LabelConfig) -> Rea
     return Readings(np.clip(probability / scale, 0, 1), np.clip(held_out / scale, 0, 1), members)
 
 
-def _decoded(members: BoolArray, gains: Values, contents: BundleContents, config: LabelConfig) -> Values:
-    """Decoded read-outs [N]: the shipped ones, and for items that carry the label, whose gain is 1, made anew."""
+def _left_out(members: BoolArray, gains: Values, contents: BundleContents, config: LabelConfig) -> Values:
+    """Read-outs [N] that leave each item out: the shipped ones, and for members, whose gain is 1, made anew.
+
+    A bundle holds no interactions, so members of an `audience` read-out, too, are read from their decoded codes; that
+    finds fewer of them, and recall is then a lower bound.
+    """
     kernel = Decoded.of(contents.item_codes, contents.sae, config, _popularity(contents))
     made = step(kernel.scores(members[None])[0], members)
     scale = max(float(np.quantile(made[members], 0.9)), SMALLEST_SCALE)

@@ -38,7 +38,8 @@ class EvaluateConfig(BaseModel):
     max_concepts: int = Field(default=40, ge=1, description="concepts steered, the largest of each family in turn")
     families: tuple[str, ...] | None = Field(default=None, description="families that are steered; left out: all")
     methods: tuple[str, ...] = Field(
-        default=("item", "item_decoded", "query", "papers"), description="ways to steer that are compared"
+        default=("item", "item_audience", "item_decoded", "query", "papers"),
+        description="ways to steer that are compared",
     )
     work: float = Field(
         default=2e8, gt=0, description="ceiling on steered users x items x concepts x methods; users give way"

@@ -40,6 +40,7 @@ METHODS: dict[str, str] = {
     "item_label": "item channel, label",
     "item_logistic": "item channel, logistic on all codes",
     "item_logistic_32": "item channel, logistic on 32 latents",
+    "item_audience": "item channel, kernel on the codes of those who took the item",
     "item_decoded": "item channel, kernel on decoded codes",
     "item_logistic_seen": "item channel, logistic on all codes, fitted on the items it scores",
     "item_probe": "item channel, linear probe (control)",
@@ -65,7 +66,7 @@ METHODS: dict[str, str] = {
 FIXED = ("query_zero", "papers_zero")
 """Edits without a dose: they do what they do, and only a suppression."""
 
-HELD_OUT_KINDS = ("logistic", "logistic_32", "decoded", "logistic_seen", "probe", "probe_seen")
+HELD_OUT_KINDS = ("logistic", "logistic_32", "audience", "decoded", "logistic_seen", "probe", "probe_seen")
 """Read-outs that ``HeldOutScores`` may give, each a method ``item_KIND``; ``seen`` ones are not held out: they are the
 design's protocol, fitted on all items and scored on the same."""
 

@@ -3,6 +3,7 @@
 Legend: N items, L latents, D embedding, C concepts. docs/concepts.md explains, docs/decisions/004 gives the figures.
 """
 
+from offline.label.audience import Audience
 from offline.label.build import LabelResult, label_concepts
 from offline.label.candidates import Candidate, Candidates, find_candidates
 from offline.label.config import KINDS, ON_CODES, LabelConfig, ReadoutKind
@@ -12,6 +13,7 @@ from offline.label.readouts import Features, Readout, fit
 __all__ = [
     "KINDS",
     "ON_CODES",
+    "Audience",
     "Candidate",
     "Candidates",
     "Features",

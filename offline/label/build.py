@@ -13,11 +13,13 @@ import pyarrow as pa
 
 from bundle import Concept, ConceptArrays, ConceptFile, LatentWeight, Metric, Purity, Quality, SaeWeights, SparseCodes
 from bundle.errors import TrainingError
+from offline.label.audience import Audience
 from offline.label.candidates import Candidate, find_candidates
-from offline.label.config import LabelConfig
-from offline.label.decoded import Array, Decoded
+from offline.label.config import LEFT_OUT, LabelConfig, LeftOutKind
 from offline.label.effects import direction_effects, latent_effects
 from offline.label.fitting import Fitted, Measured, fit_whole, measure, refused_unseen, refused_weak
+from offline.label.kernel import Array
+from offline.label.left_out import LeftOut
 from offline.label.network_effects import Scorer, network_direction_effects, network_latent_effects
 from offline.label.purity import measure_purity
 from offline.label.readouts import Features
@@ -56,12 +58,14 @@ def label_concepts(
     *,
     config: LabelConfig | None = None,
     popularity: npt.NDArray[np.integer] | None = None,
+    audience: Audience | None = None,
     network: tuple[Scorer, FloatArray] | None = None,
     progress: Progress | None = None,
 ) -> LabelResult:
     """Look for every concept the metadata names; rows of ``items``, ``codes`` [N, L] and ``vectors`` [N, D] agree.
 
-    ``popularity`` [N]: interactions of every item; they weigh the decoded read-out, None counts all items alike.
+    ``popularity`` [N]: interactions of every item; they weigh the read-outs that leave items out (None: alike).
+    ``audience``: users and who took what, for the read-out by an item's audience; None: there is no such read-out.
     ``network``: what scores in place of the metric, and users [U, D] to measure the query channel's effects on.
 
     Raises:
@@ -77,8 +81,8 @@ def label_concepts(
     notes, candidates = list(found_in.notes), found_in.concepts
     features = Features.of(codes, vectors)
     unseen = [refused_unseen(candidate, len(codes), config) for candidate in candidates]
-    kernel = Decoded.of(codes, sae, config, popularity, sae.scale(vectors))
-    decoded = _decoded(candidates, unseen, kernel, config)
+    kernels = LeftOut.of(codes, sae, config, popularity, audience, scale=sae.scale(vectors))
+    left_out = _left_out(candidates, unseen, kernels, config)
     reasons: list[str] = []
     measured: list[Measured | None] = []
     fitted: list[Fitted | None] = []
@@ -86,7 +90,7 @@ def label_concepts(
         # A stream of its own: a new column does not change what another one finds.
         rng = np.random.default_rng([config.seed, *candidate.id.encode()])
         reason = unseen[number]
-        figures = None if reason else measure(candidate, features, config, rng, decoded.get(candidate.id))
+        figures = None if reason else measure(candidate, features, config, rng, left_out.get(candidate.id))
         reason = reason or (refused_weak(figures) if figures else "")
         reasons.append(reason)
         measured.append(figures)
@@ -132,7 +136,7 @@ def label_concepts(
         arrays=_arrays(
             [(c, f) for c, f in zip(candidates, fitted, strict=True) if f],
             features,
-            None if network else lambda members: kernel.direction(members, sae.user.w_dec, metric),
+            None if network else lambda members: kernels.decoded.direction(members, sae.user.w_dec, metric),
             *_effects(codes, vectors, sae, metric, network),
         ),
         notes=tuple(notes),
@@ -163,15 +167,15 @@ def _effects(
     )
 
 
-def _decoded(
-    candidates: Sequence[Candidate], unseen: Sequence[str], kernel: Decoded, config: LabelConfig
-) -> dict[str, Array]:
-    """Leave-one-out scores [N] of the decoded codes by concept id, where they may be chosen."""
+def _left_out(
+    candidates: Sequence[Candidate], unseen: Sequence[str], kernels: LeftOut, config: LabelConfig
+) -> dict[str, dict[LeftOutKind, Array]]:
+    """Leave-one-out scores [N] by concept id and kind, where they may be chosen."""
     asked = [candidate for candidate, reason in zip(candidates, unseen, strict=True) if not reason]
-    if config.readout not in {"auto", "decoded"} or not asked:
+    if config.readout not in {"auto", *LEFT_OUT} or not asked:
         return {}
-    scores = kernel.scores(np.array([candidate.members for candidate in asked]))
-    return {candidate.id: row for candidate, row in zip(asked, scores, strict=True)}
+    scores = kernels.scores(np.array([candidate.members for candidate in asked]))
+    return {candidate.id: {kind: own[n] for kind, own in scores.items()} for n, candidate in enumerate(asked)}
 
 
 def _quality(candidate: Candidate, measured: Measured | None, purity: tuple[Purity, ...]) -> Quality | None:

@@ -15,8 +15,15 @@ ON_CODES: tuple[ReadoutKind, ...] = ("logistic", "logistic_32")
 """Those that read the item code; the probe reads the embedding and is the control."""
 
 
-MeasuredKind = Literal["decoded", "logistic", "logistic_32", "probe"]
-"""Everything that is measured: ``decoded`` needs the SAE and has no weights of its own (offline.label.decoded)."""
+LeftOutKind = Literal["audience", "decoded"]
+LEFT_OUT: tuple[LeftOutKind, ...] = ("audience", "decoded")
+"""Read-outs without weights of their own, each item scored by the fit that leaves it out (offline.label.left_out).
+
+``decoded`` needs the SAE, ``audience`` interactions, too.
+"""
+
+MeasuredKind = Literal["audience", "decoded", "logistic", "logistic_32", "probe"]
+"""Everything that is measured."""
 
 
 class LabelConfig(BaseModel):
@@ -25,12 +32,14 @@ class LabelConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     columns: tuple[str, ...] | None = Field(default=None, description="metadata columns to use; left out: all of them")
-    readout: Literal["auto", "decoded", "logistic", "logistic_32", "probe"] = Field(
+    readout: Literal["auto", "audience", "decoded", "logistic", "logistic_32", "probe"] = Field(
         default="auto", description="auto: per concept the one on codes with the best held-out average precision"
     )
     l2: float = Field(default=1e-3, gt=0, description="loss = mean log loss + l2 |w|^2, features scaled")
     sparse_latents: int = Field(default=32, ge=1, description="latents that the non-negative read-out may use")
-    decoded_landmarks: int = Field(default=1000, ge=1, description="items whose likeness the decoded read-out uses")
+    landmarks: int = Field(default=1000, ge=1, description="items whose likeness audience and decoded tell labels by")
+    audience_width: float = Field(default=0.5, gt=0, description="g of the kernel exp(g (cosine - 1)) of audiences")
+    audience_ridge: float = Field(default=0.1, gt=0, description="penalty of the audience read-out")
     decoded_width: float = Field(default=2.0, gt=0, description="g of the kernel exp(g (cosine - 1)) of decoded codes")
     decoded_ridge: float = Field(default=1.0, gt=0, description="penalty of the decoded read-out")
     min_members: int = Field(default=10, ge=4, description="fewest members (and non-members) to fit and score")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from offline.label.candidates import Candidate
-from offline.label.config import KINDS, ON_CODES, LabelConfig, MeasuredKind
-from offline.label.decoded import Array, step
+from offline.label.config import KINDS, LEFT_OUT, ON_CODES, LabelConfig, LeftOutKind, MeasuredKind
 from offline.label.halves import (
     HeldOut,
     best_threshold,
@@ -19,7 +19,9 @@ from offline.label.halves import (
     precision_recall_at,
     stratified_halves,
 )
+from offline.label.kernel import Array
 from offline.label.readouts import Features, Readout, Weights, fit
+from offline.label.soft_step import step
 
 SMALLEST_SCALE = 1e-6
 
@@ -45,7 +47,7 @@ class Fitted:
     """What is shipped: ``values`` [N] = clip(p / scale, 0, 1), ``threshold`` in the same units, and the read-outs.
 
     ``on_codes`` is the read-out whose weights are the concept's direction; ``readout`` the chosen one, often the same.
-    ``decoded``: the values are the kernel's, and ``on_codes`` with ``linear_scale`` speaks for items that come later.
+    ``left_out``: the values are a kernel's, and ``on_codes`` with ``linear_scale`` speaks for items that come later.
     """
 
     readout: Readout
@@ -53,7 +55,7 @@ class Fitted:
     scale: float
     threshold: float
     values: Weights
-    decoded: bool
+    left_out: bool
     linear_scale: float
 
 
@@ -86,20 +88,20 @@ def measure(
     features: Features,
     config: LabelConfig,
     rng: np.random.Generator,
-    decoded: Array | None = None,
+    left_out: Mapping[LeftOutKind, Array] | None = None,
 ) -> Measured:
     """Fit every kind on halves, choose one, and take its precision and recall.
 
-    ``decoded`` [N]: leave-one-out scores of the decoded codes, where there is an SAE to decode with.
+    ``left_out``: leave-one-out scores [N] by kind, where there are an SAE and interactions to make them.
     """
     members = candidate.members
     halves = stratified_halves(members, np.arange(len(members)), rng)
     by_kind: dict[MeasuredKind, HeldOut] = {kind: cross_fit(kind, features, members, halves, config) for kind in KINDS}
-    if decoded is not None:
-        auc = float(roc_auc_score(members, decoded))
-        by_kind["decoded"] = HeldOut(decoded, auc, float(average_precision_score(members, decoded)), True)
+    for kind, scores in (left_out or {}).items():
+        auc, precise = float(roc_auc_score(members, scores)), float(average_precision_score(members, scores))
+        by_kind[kind] = HeldOut(scores, auc, precise, True)
     chosen = choose(by_kind, config)
-    if chosen == "decoded":
+    if chosen in LEFT_OUT:
         precision, recall = precision_recall_at(by_kind[chosen].scores, members, halves)
     else:
         precision, recall = precision_recall(
@@ -113,26 +115,27 @@ def choose(by_kind: dict[MeasuredKind, HeldOut], config: LabelConfig) -> Measure
     """The configured read-out where it was measured; else the one on codes of best average precision, then AUC."""
     if config.readout != "auto" and config.readout in by_kind:
         return config.readout
-    on_codes = [kind for kind in by_kind if kind == "decoded" or kind in ON_CODES]
+    on_codes = [kind for kind in by_kind if kind in LEFT_OUT or kind in ON_CODES]
     return max(on_codes, key=lambda kind: (by_kind[kind].average_precision, by_kind[kind].auc))
 
 
 def fit_whole(candidate: Candidate, measured: Measured, features: Features, config: LabelConfig) -> Fitted:
     """The chosen read-out on all items; its threshold comes from the held-out scores of all items.
 
-    The decoded read-out ships its leave-one-out values: they are what was measured, and an item whose label the
+    A read-out that leaves items out ships those values: they are what was measured, and an item whose label the
     metadata lacks was not fitted as a non-member.
     """
     members, chosen = candidate.members, measured.chosen
     everything = np.arange(len(members))
-    readout = fit("logistic" if chosen == "decoded" else chosen, features, members, everything, config)
+    left_out = chosen in LEFT_OUT
+    readout = fit("logistic" if left_out else chosen, features, members, everything, config)
     on_codes = readout
     if readout.kind not in ON_CODES:
         on_codes = fit("logistic", features, members, everything, config)
     probability = readout(features)
     linear_scale = max(float(np.quantile(probability[members], 0.9)), SMALLEST_SCALE)
     values, held_out, scale = probability, measured.by_kind[chosen].scores, linear_scale
-    if chosen == "decoded":
+    if left_out:
         values = held_out = step(held_out, members)
         scale = max(float(np.quantile(values[members], 0.9)), SMALLEST_SCALE)
     threshold = best_threshold(members, held_out)
@@ -142,6 +145,6 @@ def fit_whole(candidate: Candidate, measured: Measured, features: Features, conf
         scale=scale,
         threshold=min(1.0, threshold / scale),
         values=np.clip(values / scale, 0, 1),
-        decoded=chosen == "decoded",
+        left_out=left_out,
         linear_scale=linear_scale,
     )

@@ -150,7 +150,7 @@ def steered(weights: SaeWeights, ranker: Ranker, world: World, plan: Plan, *, na
     members = world.concept(name)
     codes = item_codes(weights, ranker.trained.embeddings.items)
     panel = sample(world, ranker, plan, plan.steering_users, seed)
-    ways = Ways(ranker, weights, codes, panel, world.popularity)
+    ways = Ways(ranker, weights, codes, panel, world.split.train)
     tags = tag_vectors(world.members)
     judge = Judge(panel, ways.base.lists, tags, world.popularity)
     before = judge(ways.base.lists, members)
@@ -190,7 +190,7 @@ def fans(
     rows, _ = audiences(seen, (members, np.zeros_like(members)), plan.audience)
     keen = able[rows]
     panel = panel_of(world, keen)
-    ways = Ways(ranker, weights, codes, panel, world.popularity)
+    ways = Ways(ranker, weights, codes, panel, world.split.train)
     lists = ways.of(members, "suppress")
     judge = Judge(panel, ways.base.lists, tag_vectors(world.members), world.popularity)
     asked: dict[str, tuple[ListsAt, float]] = {

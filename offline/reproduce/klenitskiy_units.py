@@ -127,7 +127,7 @@ def steered(
     ``weights``: the SAE of item vectors and final states; ``block``: their SAE after block 0, ``sample`` its states.
     """
     members = world.concept(name)
-    ways = Ways(ranker, weights, item_codes(weights, ranker.trained.embeddings.items), panel, world.popularity)
+    ways = Ways(ranker, weights, item_codes(weights, ranker.trained.embeddings.items), panel, world.split.train)
     judge = Judge(panel, ways.base.lists, tag_vectors(world.members), world.popularity)
     before = judge(ways.base.lists, members)
     start = float(before["share"] or 0)

@@ -1,12 +1,12 @@
 """Ways to steer a concept as lists at a dose, through any frozen scorer (metric or network).
 
 ``item``: the item channel as served, gain = max(label, read-out). ``item_codes``: the same by the read-out alone, no
-label; it is the one of decoded codes, each item scored as if it had no label (offline.label.decoded). ``_ordered``: the
-same items in the order of their unsteered scores, as ORDER_BASE of a request asks for. ``latent``: one latent of the
-user moved, residual kept (the query channel along one latent). ``papers``: the same latent set, residual dropped, as
-published. Doses are in each way's own unit: the user's concept gap (bundle.dose) on the item side, the 90th percentile
-of the users' activation on the user side; 0 is each way's resting state, which for ``papers`` is the latent at zero.
-Legend: U users, N items, K list length.
+label; it is the better one of audience and decoded codes, each item scored as if it had no label (offline.label).
+``_ordered``: the same items in the order of their unsteered scores, as ORDER_BASE of a request asks for. ``latent``:
+one latent of the user moved, residual kept (the query channel along one latent). ``papers``: the same latent set,
+residual dropped, as published. Doses are in each way's own unit: the user's concept gap (bundle.dose) on the item side,
+the 90th percentile of the users' activation on the user side; 0 is each way's resting state, which for ``papers`` is
+the latent at zero. Legend: U users, N items, K list length.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from sklearn.metrics import average_precision_score
 
 from bundle import SaeWeights, SparseCodes
 from offline.calibrate.config import CalibrateConfig
 from offline.calibrate.curves import turned_round
+from offline.datasets.types import Interactions
 from offline.evaluate.doses import Base
 from offline.evaluate.latents import best_latent
 from offline.evaluate.methods import Direction, bounded
@@ -28,8 +29,10 @@ from offline.evaluate.panel import BoolArray, FloatArray, IntArray, Panel, best_
 from offline.evaluate.steering import in_base_order
 from offline.evaluate.subject import POSTING_FLOOR
 from offline.evaluate.window import share_of
+from offline.label.audience import Audience
 from offline.label.config import LabelConfig
-from offline.label.decoded import Decoded, step
+from offline.label.left_out import LeftOut
+from offline.label.soft_step import step
 from offline.reproduce.quality import Judge
 from offline.reproduce.ranker import Ranker
 
@@ -59,21 +62,25 @@ class Ways:
         weights: SaeWeights,
         codes: SparseCodes,
         panel: Panel,
-        popularity: npt.NDArray[np.integer] | None = None,
+        taken: Interactions | None = None,
         *,
         k: int = 10,
     ) -> None:
-        """``popularity`` [N] weighs the read-out's fit."""
+        """``taken``: interactions of training, for the read-out by audience and the weight of an item in the fits."""
         self.ranker, self.weights, self.codes, self.panel, self.k = ranker, weights, codes, panel, k
         self.users = ranker.trained.embeddings.users[panel.users]
         self.base = Base.of(panel.masked(ranker(self.users)), k)
-        self._read = Decoded.of(codes, weights, LabelConfig(), popularity)
+        audience = taken and Audience(ranker.trained.embeddings.users, taken.user, taken.item)
+        popularity = None if taken is None else np.bincount(taken.item, minlength=len(codes))
+        self._read = LeftOut.of(codes, weights, LabelConfig(), popularity, audience)
         self._scale = weights.scale(self.users)
         self._code = weights.encode(self.users, "user")
 
     def of(self, members: BoolArray, direction: Direction) -> dict[str, ListsAt]:
         """Ways for the concept with ``members`` [N] (at least one in and one out)."""
-        read = bounded(step(self._read.scores(members[None])[0], members), members)
+        scores = [own[0] for own in self._read.scores(members[None]).values()]
+        best = max(scores, key=lambda own: float(average_precision_score(members, own)))
+        read = bounded(step(best, members), members)
         latent = best_latent(self.codes, members)
         item = self.item(np.maximum(read, members.astype(np.float32)), direction)
         by_codes = self.item(read, direction)

@@ -7,7 +7,8 @@ import pytest
 from bundle import BundleContents, Calibration, SparseCodes
 from bundle.errors import TrainingError
 from offline.label import LabelConfig, LabelResult, label_concepts
-from offline.label.decoded import Decoded, step
+from offline.label.decoded import Decoded
+from offline.label.soft_step import step
 from tests.offline.label.planted import LATENTS, NAMES, World, make
 
 WORLD = make()

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from offline.label import intervals
-from offline.label.config import KINDS, LabelConfig
+from offline.label.config import KINDS, LEFT_OUT, LabelConfig
 from offline.label.halves import chance_deviation
 from tests.conftest import ROOT
 
@@ -28,7 +28,7 @@ def test_every_key_is_documented_with_its_default() -> None:
 
 
 def test_every_kind_of_readout_is_documented() -> None:
-    assert all(f"| `{kind}` |" in PAGE for kind in ("decoded", *KINDS))
+    assert all(f"| `{kind}` |" in PAGE for kind in (*LEFT_OUT, *KINDS))
 
 
 def test_the_rules_of_intervals_are_as_documented() -> None:
