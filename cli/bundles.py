@@ -1,4 +1,4 @@
-"""`tiller bundle show` and `tiller bundle verify`; the commands that make another bundle have a file each."""
+"""`tiller bundle show` and `verify`; the commands that make or serve another bundle have files of their own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import typer
 
 from cli.bundle_align import align
 from cli.bundle_label import label
+from cli.bundle_serving import register
+from cli.bundle_sign import keygen, sign
 from cli.calibrating import calibrate
 from cli.indexing import index
 
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Look into a bundle, prove it whole, relabel it.", no_args_is_help=True, rich_markup_mode=None)
 
-for command in (index, calibrate, label, align):
+for command in (index, calibrate, label, align, keygen, sign):
     app.command()(command)
+register(app)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Bundle folder.")]
 
@@ -47,6 +50,17 @@ def verify(folder: Folder) -> None:
 
     Example: tiller bundle verify bundles/demo
     """
+    manifest = verified(folder).manifest
+    size = sum(entry.bytes for entry in manifest.files.values())
+    typer.echo(f"{folder}: bundle {manifest.bundle_id} is whole: {len(manifest.files)} files, {_bytes(size)}")
+
+
+def verified(folder: Path) -> Bundle:
+    """A bundle that was proved whole.
+
+    Raises:
+        BundleError: it is not.
+    """
     from bundle import load_bundle
     from server.encoder import Encoder
     from server.retrieval import open_retriever
@@ -54,9 +68,7 @@ def verify(folder: Folder) -> None:
     bundle = load_bundle(folder)
     open_retriever(bundle)
     Encoder(bundle)
-    manifest = bundle.manifest
-    size = sum(entry.bytes for entry in manifest.files.values())
-    typer.echo(f"{folder}: bundle {manifest.bundle_id} is whole: {len(manifest.files)} files, {_bytes(size)}")
+    return bundle
 
 
 def _print(bundle: Bundle) -> None:
