@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from cli import bundles, concepts, delegate, demo, explain, policies, recommend, reproduce, tokens, top
+from cli import bundles, concepts, delegate, demo, explain, policies, recommend, reproduce, tokens, top, users
 from cli.bench import command as bench
 
 # Usage errors come from click, which some releases of typer bundle: BadParameter < UsageError < ClickException.
@@ -38,6 +38,7 @@ bench.register(app)
 app.add_typer(concepts.app, name="concepts")
 app.add_typer(bundles.app, name="bundle")
 app.add_typer(policies.app, name="policy")
+app.add_typer(users.app, name="users")
 app.add_typer(tokens.app, name="token")
 
 
