@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +24,11 @@ LEFT_OUT: tuple[LeftOutKind, ...] = ("audience", "decoded")
 
 MeasuredKind = Literal["audience", "decoded", "logistic", "logistic_32", "probe"]
 """Everything that is measured."""
+
+
+def regression(kind: MeasuredKind) -> ReadoutKind | None:
+    """The kind as one of the regressions; None: it leaves items out."""
+    return None if kind in LEFT_OUT else cast("ReadoutKind", kind)
 
 
 class LabelConfig(BaseModel):

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from offline.label.candidates import Candidate
-from offline.label.config import KINDS, LEFT_OUT, ON_CODES, LabelConfig, LeftOutKind, MeasuredKind
+from offline.label.config import KINDS, LEFT_OUT, ON_CODES, LabelConfig, LeftOutKind, MeasuredKind, regression
 from offline.label.halves import (
     HeldOut,
     best_threshold,
@@ -101,11 +101,12 @@ def measure(
         auc, precise = float(roc_auc_score(members, scores)), float(average_precision_score(members, scores))
         by_kind[kind] = HeldOut(scores, auc, precise, True)
     chosen = choose(by_kind, config)
-    if chosen in LEFT_OUT:
+    fitted = regression(chosen)
+    if fitted is None:
         precision, recall = precision_recall_at(by_kind[chosen].scores, members, halves)
     else:
         precision, recall = precision_recall(
-            chosen, features, members, halves, held_out=by_kind[chosen], config=config, rng=rng
+            fitted, features, members, halves, held_out=by_kind[chosen], config=config, rng=rng
         )
     chance = config.chance_deviations * chance_deviation(int(members.sum()), len(members))
     return Measured(by_kind, chosen, precision, recall, bound=max(config.min_auc, min(0.5 + chance, 0.95)))
@@ -127,15 +128,15 @@ def fit_whole(candidate: Candidate, measured: Measured, features: Features, conf
     """
     members, chosen = candidate.members, measured.chosen
     everything = np.arange(len(members))
-    left_out = chosen in LEFT_OUT
-    readout = fit("logistic" if left_out else chosen, features, members, everything, config)
+    fitted = regression(chosen)
+    readout = fit(fitted or "logistic", features, members, everything, config)
     on_codes = readout
     if readout.kind not in ON_CODES:
         on_codes = fit("logistic", features, members, everything, config)
     probability = readout(features)
     linear_scale = max(float(np.quantile(probability[members], 0.9)), SMALLEST_SCALE)
     values, held_out, scale = probability, measured.by_kind[chosen].scores, linear_scale
-    if left_out:
+    if fitted is None:
         values = held_out = step(held_out, members)
         scale = max(float(np.quantile(values[members], 0.9)), SMALLEST_SCALE)
     threshold = best_threshold(members, held_out)
@@ -145,6 +146,6 @@ def fit_whole(candidate: Candidate, measured: Measured, features: Features, conf
         scale=scale,
         threshold=min(1.0, threshold / scale),
         values=np.clip(values / scale, 0, 1),
-        left_out=left_out,
+        left_out=fitted is None,
         linear_scale=linear_scale,
     )

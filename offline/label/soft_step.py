@@ -15,7 +15,7 @@ from scipy.special import expit
 from offline.label.halves import best_threshold
 from offline.label.kernel import Array, BoolArray
 
-STEP_AT, STEEP, TAIL, TAIL_STEEP = 0.8, 8.0, 0.1, 1.5
+STEP = STEP_AT, STEEP, TAIL, TAIL_STEEP = 0.8, 8.0, 0.1, 1.5
 """Of the soft step; chosen on users that no reported figure is measured on (docs/decisions/010)."""
 
 SMALLEST = 1e-3

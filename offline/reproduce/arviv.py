@@ -20,6 +20,7 @@ from offline.reproduce.arviv_promotion import promoted
 from offline.reproduce.config import BETAS, Plan, ReproduceConfig
 from offline.reproduce.ranker import Ranker
 from offline.reproduce.store import Store
+from offline.reproduce.ways import READ_BY
 from offline.reproduce.worlds import World, make_world, read
 
 RECOMMENDERS = ("mf", "ncf")
@@ -171,7 +172,7 @@ def _form(
             out["steered"].append(
                 store.data(
                     slug,
-                    facts | {"concept": name} | _sizes(plan, "steering_users", "audience", "network_pairs"),
+                    facts | READ_BY | {"concept": name} | _sizes(plan, "steering_users", "audience", "network_pairs"),
                     partial(units.steered, weights, ranker, world, plan, name=name, seed=seed),
                 )
             )

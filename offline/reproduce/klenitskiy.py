@@ -19,6 +19,7 @@ from offline.reproduce.panels import sample as sample_panel
 from offline.reproduce.ranker import Ranker
 from offline.reproduce.states import LAYERS, Layer, Sequences
 from offline.reproduce.store import Store
+from offline.reproduce.ways import READ_BY
 from offline.reproduce.worlds import World, make_world, read
 
 FIRST = ("Sci-Fi", "Horror", "Action", "Children's")
@@ -112,7 +113,7 @@ def _sequential(
         out["steered"].append(
             store.data(
                 f"{unit}.steered.{n:02d}",
-                facts | asked,
+                facts | asked | READ_BY,
                 partial(
                     units.steered,
                     served.weights,

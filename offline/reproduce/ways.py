@@ -32,7 +32,7 @@ from offline.evaluate.window import share_of
 from offline.label.audience import Audience
 from offline.label.config import LabelConfig
 from offline.label.left_out import LeftOut
-from offline.label.soft_step import step
+from offline.label.soft_step import STEP, step
 from offline.reproduce.quality import Judge
 from offline.reproduce.ranker import Ranker
 
@@ -48,6 +48,10 @@ NAMES = {
     "papers": "papers: latent set, residual dropped",
     "block": "papers: latent set after block 0",
 }
+
+LABELLING = LabelConfig()
+READ_BY: dict[str, Any] = {"labelling": LABELLING.model_dump(mode="json"), "step": STEP}
+"""What a steering unit depends on besides its SAE: the read-outs as they are now."""
 
 DOSES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 LARGEST_DOSE = 32.0
@@ -70,9 +74,11 @@ class Ways:
         self.ranker, self.weights, self.codes, self.panel, self.k = ranker, weights, codes, panel, k
         self.users = ranker.trained.embeddings.users[panel.users]
         self.base = Base.of(panel.masked(ranker(self.users)), k)
-        audience = taken and Audience(ranker.trained.embeddings.users, taken.user, taken.item)
-        popularity = None if taken is None else np.bincount(taken.item, minlength=len(codes))
-        self._read = LeftOut.of(codes, weights, LabelConfig(), popularity, audience)
+        audience, popularity = None, None
+        if taken is not None:
+            audience = Audience(ranker.trained.embeddings.users, taken.user, taken.item)
+            popularity = np.bincount(taken.item, minlength=len(codes))
+        self._read = LeftOut.of(codes, weights, LABELLING, popularity, audience)
         self._scale = weights.scale(self.users)
         self._code = weights.encode(self.users, "user")
 
