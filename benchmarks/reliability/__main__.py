@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from importlib import import_module
 from pathlib import Path
 
+from benchmarks.reliability import bundles, policies, requests, soak
+from benchmarks.reliability.faults import parts as faults
+
 PARTS = {
-    "soak": "half an hour at 70 % of capacity: does anything grow?",
-    "faults": "SIGKILL, full and read-only disks, clock jumps, rude clients",
-    "bundles": "mutated bundles: every damage is found before anything is served",
-    "policies": "mutated policy files: refused by name, or they do what they say",
-    "requests": "hostile requests over gRPC: a clear refusal or a right answer",
+    "requests": (requests, "hostile requests over gRPC: a clear refusal or a right answer"),
+    "policies": (policies, "mutated policy files: refused by name, or they do what they say"),
+    "bundles": (bundles, "mutated bundles: every damage is found before anything is served"),
+    "faults": (faults, "SIGKILL, full and read-only disks, clock jumps, rude clients"),
+    "soak": (soak, "half an hour at 70 % of capacity: does anything grow?"),
 }
 
 
@@ -20,8 +22,7 @@ def main() -> int:
     """Run a part; 0 where every promise held."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reliability", description=__doc__)
     parts = parser.add_subparsers(dest="part", required=True, metavar="PART")
-    for name, help_text in PARTS.items():
-        module = import_module(f"benchmarks.reliability.{'faults.parts' if name == 'faults' else name}")
+    for name, (module, help_text) in PARTS.items():
         part = parts.add_parser(
             name, help=help_text, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
         )

@@ -141,7 +141,7 @@ def bar(title: str, total: int) -> Iterator[Any]:
 def save(out: Path, name: str, figures: dict[str, Any], began: float) -> None:
     """Print the figures and keep them as OUT/NAME.json, whole or not at all."""
     machine = {
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": os.cpu_count(),
         "machine": platform.machine(),
         "python": platform.python_version(),
     }
