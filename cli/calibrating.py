@@ -99,7 +99,7 @@ def _taken(bundle: Bundle, interactions: Path | None, dataset: str, data: Path |
     from cli.refuse import UsageRefused
     from offline.datasets import load_dataset
     from offline.datasets.interactions import read_interactions
-    from offline.recommenders.split import temporal
+    from offline.recommenders.split import hold_out
 
     contents = bundle.contents
     if contents.user_ids is None:
@@ -117,7 +117,9 @@ def _taken(bundle: Bundle, interactions: Path | None, dataset: str, data: Path |
             f"--dataset {dataset}", found=f"{len(known.user_ids):,} users, {known.items.num_rows:,} items",
             expected=f"the {len(contents.user_ids):,} users and {contents.items.num_rows:,} items of the bundle",
         )  # fmt: skip
-    return temporal(known.interactions).train
+    provenance = bundle.manifest.provenance
+    protocol = provenance.get("config", {}).get("protocol", "temporal")
+    return hold_out(known.interactions, protocol, seed=int(provenance.get("seed", 0))).train
 
 
 def _calibrated(bundle: Bundle, train: Interactions | None, config: CalibrateConfig) -> Calibration:
