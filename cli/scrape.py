@@ -140,5 +140,7 @@ def window(before: Scrape | None, after: Scrape) -> Window:
     """Between two scrapes, or since the process started where there is only one."""
     if before is not None:
         return Window(before, after, after.at - before.at)
-    began = after.one("process_start_time_seconds") or after.one("tiller_bundle_loaded_timestamp_seconds") or after.at
+    # Of several worker processes the youngest says when it started: the earliest moment that is known is nearer.
+    known = map(after.one, ("process_start_time_seconds", "tiller_bundle_loaded_timestamp_seconds"))
+    began = min((at for at in known if at), default=after.at)
     return Window(Scrape(0.0), after, after.at - began)

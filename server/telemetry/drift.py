@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -39,12 +40,16 @@ class DriftMetrics:
             ("figure", "quantile"), registry=registry, multiprocess_mode="livemax",
         )  # fmt: skip
 
+        self._trained_on: set[tuple[str, str]] = set()
+
     def trained_on(self, quantiles: Mapping[str, Mapping[str, float]]) -> None:
         """The training distribution of the bundle in force: figure -> quantile -> value."""
-        self._training.clear()
+        for gone in self._trained_on:
+            self._training.labels(*gone).set(math.nan)
         for figure, values in quantiles.items():
             for quantile, value in values.items():
                 self._training.labels(figure, quantile).set(value)
+                self._trained_on.add((figure, quantile))
 
     def measured(
         self, errors: Sequence[float], ranks: Sequence[float], l0: Sequence[float], verdicts: Mapping[str, int]

@@ -6,6 +6,7 @@ Gauges say how they add up over the worker processes of one server (``multiproce
 from __future__ import annotations
 
 import time
+import warnings
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -119,7 +120,10 @@ class Info:
     def set(self, *labels: str) -> None:
         """These labels are the fact from now on."""
         if self._now is not None and self._now != labels:
-            self._gauge.labels(*self._now).set(0)  # other processes' scrapes read what is left in the file
-            self._gauge.remove(*self._now)
+            # Worker processes share files that a label is never removed from; there the 0 stays.
+            self._gauge.labels(*self._now).set(0)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                self._gauge.remove(*self._now)
         self._gauge.labels(*labels).set(1)
         self._now = labels

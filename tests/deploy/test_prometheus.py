@@ -21,6 +21,7 @@ from tests.deploy.reader import (
     queries,
     services,
 )
+from tests.docs_reader import anchors
 
 with_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="promtool (Debian package prometheus) is not on the PATH"
@@ -54,6 +55,10 @@ def test_every_alert_is_tested_firing_and_silent_and_documented() -> None:
     cases = [case for path in RULE_TESTS for test in load(path)["tests"] for case in test["alert_rule_test"]]
     assert {case["alertname"] for case in cases if case["exp_alerts"]} == names
     assert {case["alertname"] for case in cases if not case["exp_alerts"]} == names
+    runbooks = anchors(ROOT / "docs" / "runbooks.md")
+    for alert in alerts():
+        assert alert["annotations"]["runbook"] == f"docs/runbooks.md#{alert['alert'].lower()}"
+        assert alert["alert"].lower() in runbooks
     page = (ROOT / "docs" / "monitoring.md").read_text()
     assert [name for name in sorted(names) if f"`{name}`" not in page] == []
 
