@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +14,7 @@ from cli import tables
 from cli.console import Signs, signs
 from cli.refuse import UsageRefused
 from cli.rules import told
-from client import Item, Recommendation, Rule, RuleOutcome, TillerClient
+from client import Item, ItemConcept, Recommendation, RuleOutcome, TillerClient
 
 ACTING = {"applied", "shadow"}
 
@@ -62,8 +62,11 @@ def compare(client: TillerClient, steered: Recommendation, asker: Asker, k: int)
 
     Rules of strength 0 are exactly off, and tell the server which concepts to look for in the items.
     """
-    named = dict.fromkeys(outcome.rule.concept for outcome in steered.rules if outcome.status != "unknown_concept")
-    off = [Rule("demote", concept, strength=0.0) for concept in named]
+    named = {o.rule.concept: o.rule for o in steered.rules if o.status != "unknown_concept"}
+    off = [
+        replace(rule, action="promote", strength=0.0, channel=None, membership=None, share=None)
+        for rule in named.values()
+    ]
     plain = client.recommend(**asker.arguments, k=k, rules=off, ignore_policies=True, explain=True)
     return Compared(steered, plain.items)
 
@@ -107,9 +110,14 @@ def _place(item: Item, was: dict[str, int]) -> tables.Place:
     why = item.explanation
     if why is None:
         return tables.Place(item.item_id, item.title, frozenset(), was.get(item.item_id, 0))
-    # Latents have no labels: activating one is carrying it.
-    carries = frozenset(c.concept for c in why.concepts if c.labelled or c.concept.startswith("latent:"))
+    carries = frozenset(c.concept for c in why.concepts if _carried(c))
     return tables.Place(item.item_id, item.title, carries, was.get(item.item_id, why.base_rank))
+
+
+def _carried(concept: ItemConcept) -> bool:
+    """Latents have no labels: activating one is carrying it. Nor has what is like an example: half as alike is."""
+    by_likeness = concept.concept.startswith(("like ", "custom:"))
+    return concept.labelled or concept.concept.startswith("latent:") or (by_likeness and concept.value >= 0.5)
 
 
 def rules_table(rules: Sequence[RuleOutcome], terminal: Signs) -> Table:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import concept_saving
+
 if TYPE_CHECKING:
     from rich.table import Table
 
     from bundle import Steered
     from cli.concept_source import ConceptSource
-    from client import Concept
+    from client import Concept, CustomConcept
 
 app = typer.Typer(help="What can be steered, and how well it was found.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -79,6 +81,9 @@ def show(
         _print_one(view, source.steered(concept))
 
 
+concept_saving.register(app)
+
+
 def _source(bundle: Path | None, server: str | None) -> ConceptSource:
     from cli.concept_source import BundleConcepts, ServerConcepts
 
@@ -114,6 +119,7 @@ def _table(views: list[Concept]) -> Table:
     for view in views:
         if view.quality is None:
             said = "" if view.offered else f"not offered: {view.not_offered_reason}"
+            said = _made_of(view.definition) if view.definition is not None and view.offered else said
             table.add_row(view.id, f"{view.items:,}", "", "", "", "", "", said)
             continue
         found = view.quality
@@ -146,15 +152,27 @@ def _print_one(view: Concept, steered: Steered | None) -> None:
     console.print(table)
 
 
+def _made_of(custom: CustomConcept) -> str:
+    if custom.concepts:
+        weighted = sorted(custom.concepts.items(), key=lambda part: -part[1])
+        return " + ".join(f"{weight:g} {concept}" for concept, weight in weighted)
+    sides = {"like": custom.like, "unlike": custom.unlike, "items": custom.items}
+    return "; ".join(f"{word} {', '.join(ids)}" for word, ids in sides.items() if ids)
+
+
 def _facts(view: Concept, steered: Steered | None) -> Table:
     from rich.table import Table
 
     of_latent = view.family == "latent"
     facts = Table.grid(padding=(0, 2))
     facts.add_row("concept", f"{view.id}  {view.display_name}")
-    facts.add_row("items", f"{view.items:,} " + ("activate it" if of_latent else "carry the label"))
+    counted = "activate it" if of_latent else "are members" if view.kind == "custom" else "carry the label"
+    facts.add_row("items", f"{view.items:,} {counted}")
     if not view.offered:
         facts.add_row("not offered", view.not_offered_reason)
+    if view.definition is not None:
+        facts.add_row("made of", _made_of(view.definition))
+        facts.add_row("stands in", f"{view.definition.file}:{view.definition.line}")
     if view.quality is not None:
         found = view.quality
         facts.add_row("found", f"AUC {found.auc:.3f}; precision {found.precision:.2f} and recall {found.recall:.2f} "

@@ -47,7 +47,7 @@ def validate(
         contents = load_bundle(bundle, verify=False).contents
         offered = {concept.id for concept in contents.concepts.concepts if concept.offered}
         offered |= {f"{LATENT_FAMILY}:{latent}" for latent in range(contents.sae.latents)}
-        warnings += check_concepts(policies, offered)
+        warnings += check_concepts(policies, offered, frozenset(contents.items["item_id"].to_pylist()))
     for warning in warnings:
         typer.echo(str(warning))
     for note in check_reach(policies, time.time()):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +11,7 @@ from bundle import LATENT_FAMILY
 if TYPE_CHECKING:
     from offline.align.report import AlignReport
     from server.policy import PolicySet
+    from server.types import Rule
 
 Verdict = Literal["holds", "lost", "latent", "unknown"]
 """``latent``: it names a latent whose number means another in the new bundle; ``unknown``: neither bundle offers it."""
@@ -48,19 +49,28 @@ def judge(policies: PolicySet, report: AlignReport, offered: Collection[str]) ->
     found = []
     for policy in policies.policies:
         for number, (rule, line) in enumerate(zip(policy.rules, policy.rule_lines, strict=True)):
-            verdict: Verdict = "holds"
-            rewrite, match = None, None
-            family, _, value = rule.concept.partition(":")
-            if family == LATENT_FAMILY:
-                verdict, fate = "lost", report.latent(int(value))
-                if fate is not None and fate.to is not None and fate.held_out >= LEAST_LIKE:
-                    verdict, match = "holds" if fate.to == fate.latent else "latent", fate.held_out
-                    rewrite = f"{LATENT_FAMILY}:{fate.to}"
-            elif rule.concept in lost:
-                verdict = "lost"
-            elif rule.concept not in offered:
-                verdict = "unknown"
-            found.append(
-                Use(policy.file, line, policy.name, number, str(rule.action), rule.concept, verdict, rewrite, match)
-            )
+            for concept in _named(rule, policies):
+                verdict: Verdict = "holds"
+                rewrite, match = None, None
+                family, _, value = concept.partition(":")
+                if family == LATENT_FAMILY:
+                    verdict, fate = "lost", report.latent(int(value))
+                    if fate is not None and fate.to is not None and fate.held_out >= LEAST_LIKE:
+                        verdict, match = "holds" if fate.to == fate.latent else "latent", fate.held_out
+                        rewrite = f"{LATENT_FAMILY}:{fate.to}"
+                elif concept in lost:
+                    verdict = "lost"
+                elif concept not in offered:
+                    verdict = "unknown"
+                found.append(
+                    Use(policy.file, line, policy.name, number, str(rule.action), concept, verdict, rewrite, match)
+                )
     return found
+
+
+def _named(rule: Rule, policies: PolicySet) -> Iterable[str]:
+    """Concepts of the bundle that a rule depends on, through a concept of the folder too; items are in any bundle."""
+    if rule.subject is not None:
+        return rule.subject.concepts
+    own = next((custom for custom in policies.concepts if custom.id == rule.concept), None)
+    return (rule.concept,) if own is None else own.subject.concepts

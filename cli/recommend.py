@@ -25,17 +25,16 @@ def recommend(
     ] = None,
     server: Annotated[str, typer.Option(metavar="HOST:PORT", help="A running server.")] = DEFAULT_SERVER,
     promote: Annotated[
-        list[str] | None, typer.Option(metavar="CONCEPT[=STRENGTH]", help="Raise a concept, 0 to 1 (unset: 0.5).")
+        list[str] | None,
+        typer.Option(metavar="WHAT[=STRENGTH|=share:PART]", help="Raise it, 0 to 1 (unset: 0.5), or to a share."),
     ] = None,
     demote: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="CONCEPT[=STRENGTH|=share:PART]", help="Lower a concept, 0 to 1 (unset: 0.5), or to a share."
-        ),
+        typer.Option(metavar="WHAT[=STRENGTH|=share:PART]", help="Lower it, 0 to 1 (unset: 0.5), or to a share."),
     ] = None,
     filter_: Annotated[
         list[str] | None,
-        typer.Option("--filter", metavar="CONCEPT[=label|activation|either]", help="Return no member of a concept."),
+        typer.Option("--filter", metavar="WHAT[=label|activation|either]", help="Return no member of it."),
     ] = None,
     exclude: Annotated[
         list[str] | None, typer.Option(metavar="ITEM_ID", help="Never return this item; may be repeated.")
@@ -53,9 +52,13 @@ def recommend(
 ) -> None:
     """One user's list, unsteered and steered side by side: what moved, and each concept's share before and after.
 
-    Rules may be repeated and mixed; each concept once.
+    Rules may be repeated and mixed; each concept once. WHAT is a concept (genre:horror, custom:cosy, latent:113), a
+    weighted set of them ("genre:horror + 0.5 genre:thriller"), items as examples ("like ID, ID; unlike ID"; "unlike ID"
+    alone), or items themselves ("items ID, ID"), which "items ID toward genre:metal" moves toward that audience.
 
     Example: tiller recommend --user u00007 --promote genre:western=0.8 --filter genre:horror
+
+    Example: tiller recommend --user u00007 --promote "like i17, i204; unlike i4=0.6"
     """
     from cli import rules as typed
     from cli.answer import Asker

@@ -15,7 +15,7 @@ from server.catalogue import Catalogue
 from server.edits import Edit
 from server.overlaid import rises
 from server.steerable import Steerable
-from server.types import Contribution, Explanation, IntArray, Ranking
+from server.types import Contribution, Explanation, IntArray, Ranking, Rule
 
 CONCEPTS_SHOWN = 5
 CONCEPT_FLOOR = 0.25
@@ -29,15 +29,16 @@ def explain(
     edits: Sequence[Edit],
     catalogue: Catalogue,
     *,
-    named: frozenset[str] = frozenset(),
+    named: Sequence[Rule] = (),
 ) -> tuple[Explanation, ...]:
     """One explanation per item of ``ranking``; ``asked`` and ``base`` are the unsteered ones.
 
-    ``named``: concepts and latents that rules name; where an item carries one, it is never cut off.
+    ``named``: rules; where an item carries what one of them names, it is never cut off.
     """
     rows = ranking.items
     ranks = {int(row): place + 1 for place, row in enumerate(base.items)}
-    rules = [catalogue.find(concept) for concept in sorted(named) if catalogue.is_offered(concept)]
+    different = {rule.concept: rule for rule in named}
+    rules = [catalogue.of(rule) for _, rule in sorted(different.items()) if catalogue.offers(rule)]
     base_scores = asked.scores(rows).tolist()
     values = _values(rows, asked, edits)
     return tuple(

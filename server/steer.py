@@ -71,7 +71,7 @@ class Engine:
         """
         clock = _Clock(until)
         validate(query, self.catalogue, self.limits)
-        x, asked, history = self._user(query)
+        x, q, history = self._user(query)
         clock.lap("user")
 
         plan = self._plan(query)
@@ -83,6 +83,8 @@ class Engine:
         allowed = self._allowed(plan, excluded)
         soft = [rule for rule in plan.applied if rule.action is not Action.FILTER]
         filtered = len(soft) < len(plan.applied)
+        unit = self.catalogue.bundle.manifest.metric == "cosine"
+        asked = ask(self.retriever, x, q, self.catalogue.vectors, unit=unit, rules=bool(soft))
         clock.lap("mask")
 
         depth = max(query.k, dose.depth(query.k)) if soft or query.explain else query.k
@@ -105,7 +107,7 @@ class Engine:
 
         explanations: tuple[Explanation, ...] = ()
         if query.explain:
-            named = frozenset(entry.rule.concept for entry in plan.considered if entry.rule.subject is None)
+            named = [entry.rule for entry in plan.considered]
             explanations = explain(ranking, asked, unsteered, made, self.catalogue, named=named)
         baseline = _head(unsteered, query.k) if query.baseline else None
         items = len(self.retriever)
@@ -147,8 +149,8 @@ class Engine:
         code, scale = self.encoder.encode(x)
         self.encoder.displacement(code, scale)
 
-    def _user(self, query: Query) -> tuple[FloatArray, Asked, list[int]]:
-        """The user's embedding [D] (unit length for cosine), the same put to the scorer, and the history's rows."""
+    def _user(self, query: Query) -> tuple[FloatArray, FloatArray, list[int]]:
+        """The user's embedding [D] (unit length for cosine), the same as an index is asked [D'], the history's rows."""
         history: list[int] = []
         if query.vector is not None:
             x = query.vector
@@ -161,9 +163,7 @@ class Engine:
             x = np.ascontiguousarray(query.embedding, np.float32)
         manifest = self.catalogue.bundle.manifest
         q = search_query(x, has_bias=manifest.item_bias, metric=manifest.metric)
-        cosine = manifest.metric == "cosine"
-        x = q if cosine else x
-        return x, ask(self.retriever, x, q, self.catalogue.vectors, unit=cosine), history
+        return q if manifest.metric == "cosine" else x, q, history
 
     def _history_use(self, item_ids: tuple[str, ...], rows: list[int]) -> tuple[int, int]:
         """How many of a history's ids the tower read, and how many the catalogue does not have."""

@@ -44,5 +44,5 @@ def test_a_policys_concept_that_the_bundle_lacks_is_left_out() -> None:
     vectors = core.catalogue.vectors
     asked = ask(core.retriever, vectors[0], vectors[0], vectors)
     named = explain.explain(base.ranking, asked, base.ranking, (), core.catalogue,
-                            named=frozenset({"genre:vaudeville"}))  # fmt: skip
+                            named=[Rule(Action.PROMOTE, "genre:vaudeville")])  # fmt: skip
     assert [why.concepts for why in named] == [why.concepts for why in base.explanations]

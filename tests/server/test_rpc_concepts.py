@@ -51,6 +51,7 @@ def test_a_concept_has_its_numbers(stub: ConceptServiceStub, bundle: Bundle) -> 
         quality=pb.Quality(auc=0.95, precision=0.9, recall=0.8, base_rate=entry.quality.base_rate, readout="logistic",
                            purity=[pb.Purity(k=10, value=0.9, attainable=1.0)]),
         latents=[pb.LatentWeight(latent=3, weight=1.0)],
+        kind=pb.CONCEPT_KIND_METADATA,
     )  # fmt: skip
     catalogue = Catalogue(bundle)
     assert [(catalogue.item_rows[item.item_id], item.value, item.labelled) for item in items] == [
@@ -110,7 +111,7 @@ LISTS = {
         pb.ListConceptsRequest(page_size=1001), "page_size", "page_size: found 1001, expected 0 (for 100) to 1000.",
     ),
     "a family there is not": (
-        pb.ListConceptsRequest(family="gnere"), "family", "family: found 'gnere', expected genre | latent.",
+        pb.ListConceptsRequest(family="gnere"), "family", "family: found 'gnere', expected genre | custom | latent.",
     ),
     "a token from nowhere": (
         pb.ListConceptsRequest(page_token="AAAA"), "page_token", f"page_token: found 'AAAA', {TOKEN_HINT}",
