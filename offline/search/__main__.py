@@ -37,6 +37,10 @@ def _command(  # noqa: PLR0917  options of a command, always given by name
     steps: Annotated[float, typer.Option(min=0.001, max=1, help="Share of the training steps of a trial")] = 0.4,
     confirm: Annotated[int, typer.Option(min=0, help="Points of the frontier to train in full; 0: none")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of a confirmed point: 0, 1, ...")] = 3,
+    point: Annotated[
+        list[str] | None,
+        typer.Option(help="A point of one's own to try next: JSON of what differs from the default; may be repeated"),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the halves, the recommender and the sampler")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch")] = 1,
     device: Annotated[str, typer.Option(help="cpu | cuda | cuda:N")] = "cpu",
@@ -53,10 +57,13 @@ def _command(  # noqa: PLR0917  options of a command, always given by name
     from offline.search import study as studies
     from offline.search.bench import Bench
     from offline.search.figure import draw_frontier, table
-    from offline.search.space import VERSION
+    from offline.search.space import VERSION, given
 
     torch.set_num_threads(threads)
-    study = studies.open_study(out, f"{dataset}, steps {steps:g}, seed {seed}, space {VERSION}", seed=seed)
+    own = [given(text) for text in point or ()]
+    study = studies.open_study(
+        out, f"{dataset}, steps {steps:g}, seed {seed}, space {VERSION}", seed=seed, points=points
+    )
     bench = Bench.build(load_dataset(dataset, data), seed=seed, device=device)
     studies.search(study, bench, trials=trials, steps=steps, seed=seed, device=device, tell=print)
     front = studies.frontier(study)

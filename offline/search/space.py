@@ -5,9 +5,11 @@ Sparsity and width are shares of the embedding's size, so that one space serves 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from bundle.errors import DataError
 from sae.config import SaeConfig
 
 Point = dict[str, Any]
@@ -44,29 +46,38 @@ def draw(trial: Trial) -> Point:
 
 
 # Points that are tried first, so that the frontier is seen relative to them: today's default of ``SaeConfig.for_data``
-# and the one before it (docs/decisions/003).
+# (docs/decisions/018) and the one before it (docs/decisions/008).
 DEFAULT: Point = {
     "norm_power": 0.75,
     "whitening": 0.6,
     "width": 4,
     "first_share": 6 / 64,
-    "item_share": 8 / 64,
+    "item_share": 0.22,
     "nested": False,
     "sampling": "shown",
-    "temperature": 0.25,
-    "rate": 1e-2,
+    "temperature": 0.155,
+    "rate": 0.016,
     "item_encoder": 0.5,
-    "reconstruction": 0.5,
+    "reconstruction": 0.13,
 }
-BEFORE: Point = {
-    **DEFAULT,
-    "norm_power": 1.0,
-    "whitening": 0.5,
-    "first_share": 8 / 64,
-    "sampling": "uniform",
-    "temperature": 0.35,
-    "rate": 5e-3,
-}
+BEFORE: Point = {**DEFAULT, "item_share": 8 / 64, "temperature": 0.25, "rate": 1e-2, "reconstruction": 0.5}
+
+
+def given(text: str) -> Point:
+    """A point from JSON of what differs from the default.
+
+    Raises:
+        DataError: it is not that.
+    """
+    try:
+        changes = json.loads(text)
+    except ValueError:
+        changes = None
+    if not isinstance(changes, dict) or not changes.keys() <= DEFAULT.keys():
+        raise DataError(
+            "--point", found=text, expected=f"a JSON object with keys of {', '.join(DEFAULT)}", hint="Check the names."
+        )
+    return {**DEFAULT, **changes}
 
 
 def configuration(point: Mapping[str, Any], base: SaeConfig, dim: int, *, steps: float = 1.0) -> SaeConfig:

@@ -28,8 +28,11 @@ STARTUP = 6
 Tell = Callable[[str], None]
 
 
-def open_study(folder: Path, name: str, *, seed: int) -> optuna.Study:
-    """The study ``name`` of the journal in ``folder``, made where it is not there yet."""
+def open_study(folder: Path, name: str, *, seed: int, points: Iterable[Point] = ()) -> optuna.Study:
+    """The study ``name`` of the journal in ``folder``, made where it is not there yet.
+
+    Today's default, the one before it and ``points`` are tried next where they were not yet.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
@@ -43,9 +46,8 @@ def open_study(folder: Path, name: str, *, seed: int) -> optuna.Study:
     done = len(study.get_trials(deepcopy=False))
     if done:
         study.sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP, seed=seed + done)
-    else:
-        for point in (DEFAULT, BEFORE):
-            study.enqueue_trial(point)
+    for point in (DEFAULT, BEFORE, *points):
+        study.enqueue_trial(point, skip_if_exists=True)
     return study
 
 

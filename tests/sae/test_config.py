@@ -73,4 +73,4 @@ def test_for_data_needs_no_flag(dim, n_items, n_users, activation):
 
 def test_for_data_of_the_reference_run():
     derived = SaeConfig.for_data(64, 3_706, 6_040)
-    assert (derived.latents, derived.stage2.k_items, derived.stage2.k_users) == (256, 8, 32)
+    assert (derived.latents, derived.stage2.k_items, derived.stage2.k_users) == (256, 14, 32)

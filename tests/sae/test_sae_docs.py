@@ -24,8 +24,8 @@ def test_the_tables_name_presets_and_fields_and_nothing_else():
 
 def test_the_default_is_the_one_described():
     config = SaeConfig.for_data(64, 3706, 6040)
-    assert (config.latents, config.stage1.k_items, config.stage2.k_items, config.stage2.k_users) == (256, 6, 8, 32)
-    assert "256 latents, 6 active in stage 1, then 8 per item and 32 per user; 1,500 and 600 steps" in PAGE
+    assert (config.latents, config.stage1.k_items, config.stage2.k_items, config.stage2.k_users) == (256, 6, 14, 32)
+    assert "256 latents, 6 active in stage 1, then 14 per item and 32 per user; 1,500 and 600 steps" in PAGE
     assert (config.stage1.steps, config.stage2.steps) == (1_500, 600)
     assert (config.norm_power, config.whitening, config.top_items) == (0.75, 0.6, 50)
     assert "`|x| ** 0.75`" in PAGE

@@ -13,7 +13,7 @@ from offline.search import study as studies
 from offline.search.__main__ import main
 from offline.search.bench import Bench, purity_across, purity_of_all
 from offline.search.figure import draw_frontier, table
-from offline.search.space import BEFORE, DEFAULT, configuration, draw
+from offline.search.space import BEFORE, DEFAULT, configuration, draw, given
 from sae.config import SaeConfig
 
 pytestmark = pytest.mark.train
@@ -35,7 +35,7 @@ def test_the_default_point_is_the_default_configuration():
 def test_the_point_before_is_another():
     base = SaeConfig.for_data(64, 3706, 6040)
     before = configuration(BEFORE, base, 64, steps=0.5)
-    assert (before.norm_power, before.pair_sampling, before.stage2.learning_rate) == (1.0, "uniform", 5e-3)
+    assert (before.stage2.k_items, before.temperature, before.stage2.learning_rate) == (8, 0.25, 1e-2)
     assert (before.stage1.steps, before.stage2.steps) == (base.stage1.steps // 2, base.stage2.steps // 2)
 
 
@@ -135,3 +135,19 @@ def test_the_command_writes_what_it_found(tmp_path, capsys, data_dir):
 def test_a_data_set_that_is_not_there_is_refused(tmp_path, capsys):
     assert main(["--data", str(tmp_path / "no.zip"), "--out", str(tmp_path), "--trials", "1"]) == 2
     assert capsys.readouterr().err.startswith("refused: ")
+
+
+def test_a_point_of_one_s_own_is_what_differs_from_the_default(tmp_path, capsys):
+    assert given('{"width": 8}') == {**DEFAULT, "width": 8}
+    for text in ('{"widht": 8}', "[1]", "width=8"):
+        assert main(["--out", str(tmp_path), "--trials", "1", "--point", text]) == 2
+        told = capsys.readouterr().err
+        assert told.startswith(f"refused: --point: found {text}, expected a JSON object with keys of norm_power, ")
+
+
+def test_points_are_tried_next_and_once(tmp_path):
+    own = {**DEFAULT, "width": 8}
+    for _ in range(2):
+        study = studies.open_study(tmp_path, "s", seed=0, points=[own])
+        waiting = [trial.system_attrs["fixed_params"] for trial in study.get_trials()]
+        assert waiting == [DEFAULT, BEFORE, own]
