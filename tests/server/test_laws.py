@@ -16,6 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bundle import search_query
+from server.steer import Engine
+from server.subject import Examples, Given, Items, Subject, Toward
 from server.types import Action, Channel, Membership, Query, Ranking, Rule
 from tests.server.worlds import APPROXIMATE, KINDS, NETWORKS, Oracle, engine
 from tests.world import NAMES
@@ -30,6 +32,34 @@ def _made() -> None:
     """Worlds are made before a property is timed."""
     for kind in (*EXACT, *APPROXIMATE):
         engine(kind)
+
+
+def subjects(core: Engine) -> st.SearchStrategy[Subject]:
+    """What a rule can name besides one concept."""
+    ids = st.lists(st.sampled_from(core.catalogue.item_ids), min_size=1, max_size=4, unique=True).map(sorted).map(tuple)
+    weights = st.dictionaries(st.sampled_from(CONCEPTS), st.floats(0.05, 1), min_size=2, max_size=3)
+    mixed = weights.map(lambda given: Given(concepts=given).named()[1])
+    like = ids.flatmap(lambda own: st.builds(Examples, st.just(own[:2]), st.sampled_from([(), own[2:]])))
+    toward = st.builds(Toward, ids, st.sampled_from(CONCEPTS))
+    return st.one_of(mixed, like, st.builds(Items, ids), toward)
+
+
+@st.composite
+def composed(draw: st.DrawFn, kind: str) -> tuple[Rule, ...]:
+    """Up to three rules on subjects that this bundle can make, each once."""
+    core, rules = engine(kind), {}
+    for subject in draw(st.lists(subjects(core), max_size=3)):
+        moves = isinstance(subject, Toward)
+        action = Action.PROMOTE if moves else draw(st.sampled_from(list(Action)))
+        rule = Rule(action, str(subject), draw(st.floats(0.01, 1)), subject=subject)
+        if not core.catalogue.offers(rule):  # examples that have nothing in common
+            continue
+        if action is Action.FILTER:
+            rule = replace(rule, strength=1.0)
+        elif not isinstance(subject, Items | Toward) and core.catalogue.of(rule).effect > 1e-3:
+            rule = replace(rule, channel=draw(st.sampled_from(list(Channel))))
+        rules[rule.concept] = rule
+    return tuple(rules.values())
 
 
 @st.composite
@@ -48,7 +78,7 @@ def rule_sets(draw: st.DrawFn, kind: str, *, soft_only: bool = False) -> tuple[R
         movable = engine(kind).catalogue.find(concept).effect > 0
         channel = draw(st.sampled_from(list(Channel) if movable else [Channel.ITEM]))
         rules.append(Rule(action, concept, draw(st.floats(0.01, 1)), channel=channel))
-    return tuple(rules)
+    return (*rules, *draw(composed(kind))) if draw(st.booleans()) else tuple(rules)
 
 
 @st.composite
@@ -145,8 +175,13 @@ def test_law_5_on_an_approximate_index_is_about_the_candidates_only(case: tuple[
     answer = engine(kind).recommend(replace(query, explain=True))
     assert (np.diff(answer.ranking.scores) <= 0).all()
     oracle = Oracle(engine(kind).catalogue.bundle.contents)
-    doses = [(effect.considered.rule, effect.dose) for effect in answer.effects if effect.dose]
-    steered = oracle.steered(oracle.user(query), doses)
+    acting = [effect for effect in answer.effects if effect.dose]
+    moving = [isinstance(effect.considered.rule.subject, Toward) for effect in acting]
+    doses = [(one.considered.rule, one.dose) for one, moves in zip(acting, moving, strict=True) if not moves]
+    pushed = [
+        (one.considered.rule, one.considered.rule.strength) for one, moves in zip(acting, moving, strict=True) if moves
+    ]
+    steered = oracle.steered(oracle.user(query), doses, pushed)
     tolerance = 1e-5 * max(1.0, float(np.abs(steered).max()))
     np.testing.assert_allclose(answer.ranking.scores, steered[answer.ranking.items], rtol=0, atol=tolerance)
 
