@@ -128,7 +128,7 @@ def _user(request: recommend_pb2.RecommendRequest, draw: _Draw) -> None:
 
 def _rule(rule: rules_pb2.Rule, concepts: Sequence[str], draw: _Draw) -> None:
     rule.action = draw.number((1, 2, 2, 3, 3), (0, 4, -1))  # type: ignore[assignment]
-    rule.concept = draw.name(concepts)
+    _subject(rule, concepts, draw)
     soft = rule.action != rules_pb2.ACTION_FILTER or draw.bad()
     if soft and draw.maybe(0.2):
         if (rule.action == rules_pb2.ACTION_DEMOTE) != draw.bad():
@@ -141,6 +141,24 @@ def _rule(rule: rules_pb2.Rule, concepts: Sequence[str], draw: _Draw) -> None:
         rule.channel = draw.number((0, 1, 2), (3, -7))  # type: ignore[assignment]
     if not soft and draw.maybe(0.5):
         rule.membership = draw.number((0, 1, 2, 3), (4, -1))  # type: ignore[assignment]
+
+
+def _subject(rule: rules_pb2.Rule, concepts: Sequence[str], draw: _Draw) -> None:
+    """What the rule names: mostly a concept; sometimes a set of them, examples, items; rarely several ways at once."""
+    rng, items = draw.rng, draw.world.items
+    kind = rng.random()
+    if kind < 0.7 or draw.bad():
+        rule.concept = draw.name(concepts)
+    if 0.7 <= kind < 0.8 or draw.bad():
+        for _ in range(draw.number((1, 2, 3), (0, 33))):
+            rule.concepts[draw.name(draw.world.concepts)] = rng.choice(FLOATS) if draw.bad() else rng.random()
+    if 0.8 <= kind < 0.92 or draw.bad():
+        ids = [draw.name(items) for _ in range(draw.number((1, 3), (0, 1001)))]
+        (rule.like if rng.random() < 0.6 else rule.unlike).extend(ids)
+    if kind >= 0.92 or draw.bad():
+        rule.items.extend(draw.name(items) for _ in range(draw.number((1, 3), (0, 1001))))
+        if draw.maybe(0.5):
+            rule.toward = draw.name(draw.world.concepts)
 
 
 def _batch(world: World, rng: random.Random) -> recommend_pb2.RecommendBatchRequest:

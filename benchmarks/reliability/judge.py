@@ -66,9 +66,13 @@ def wrong(truth: Truth, request: recommend_pb2.RecommendRequest, answer: recomme
     if request.order != recommend_pb2.ORDER_BASE and scores != sorted(scores, reverse=True):
         return "scores out of order"
     for rule in request.rules:
-        labelled = truth.members.get(rule.concept, frozenset())
-        if rule.action == rules_pb2.ACTION_FILTER and rule.membership in BY_LABEL and given & labelled:
-            return f"a member of {rule.concept}, which a filter leaves out"
+        if rule.action != rules_pb2.ACTION_FILTER:
+            continue
+        if given & set(rule.items):
+            return "an item that a filter names"
+        for concept in (rule.concept, *rule.concepts):
+            if rule.membership in BY_LABEL and given & truth.members.get(concept, frozenset()):
+                return f"a member of {concept}, which a filter leaves out"
     return ""
 
 

@@ -40,6 +40,8 @@ def test_wrong_answers_are_seen(truth: Truth) -> None:
     concept = truth.world.concepts[0]
     member = min(truth.members[concept])
     forbidden = rules_pb2.Rule(action=rules_pb2.ACTION_FILTER, concept=concept)
+    named = rules_pb2.Rule(action=rules_pb2.ACTION_FILTER, items=[first])
+    weighted = rules_pb2.Rule(action=rules_pb2.ACTION_FILTER, concepts={concept: 0.5})
     cases: list[tuple[pb.RecommendRequest, pb.RecommendResponse, str]] = [
         (pb.RecommendRequest(k=2), answer_of([first, second, third]), "3 items"),
         (pb.RecommendRequest(k=2), answer_of([first, first]), "1 different"),
@@ -49,6 +51,8 @@ def test_wrong_answers_are_seen(truth: Truth) -> None:
         (pb.RecommendRequest(k=2), answer_of([first, second], [1.0, 2.0]), "out of order"),
         (pb.RecommendRequest(k=1), answer_of([first], [float("nan")]), "no number"),
         (pb.RecommendRequest(k=1, rules=[forbidden]), answer_of([member]), concept),
+        (pb.RecommendRequest(k=1, rules=[named]), answer_of([first]), "an item that a filter names"),
+        (pb.RecommendRequest(k=1, rules=[weighted]), answer_of([member]), concept),
     ]
     for request, answer, said in cases:
         assert said in wrong(truth, request, answer)
