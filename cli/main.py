@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -40,6 +41,29 @@ app.add_typer(bundles.app, name="bundle")
 app.add_typer(policies.app, name="policy")
 app.add_typer(users.app, name="users")
 app.add_typer(tokens.app, name="token")
+
+
+@app.callback()
+def tiller(
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Token for a server that asks for one (or TILLER_TOKEN).")
+    ] = None,
+    ca: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="TLS: the authorities behind the server's certificate.")
+    ] = None,
+    client_cert: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="Mutual TLS: our certificate, with --client-key.")
+    ] = None,
+    client_key: Annotated[Path | None, typer.Option(metavar="PEM", help="Its private key.")] = None,
+    server_name: Annotated[
+        str | None, typer.Option(help="What the certificate is made out to, where that is not the host asked.")
+    ] = None,
+) -> None:
+    """Steer a frozen recommender while it serves: filter, demote and promote named concepts."""
+    # The client reads them from there, whichever command makes it.
+    given = {"TILLER_TOKEN_FILE": token_file, "TILLER_CA": ca, "TILLER_CLIENT_CERT": client_cert,
+             "TILLER_CLIENT_KEY": client_key, "TILLER_SERVER_NAME": server_name}  # fmt: skip
+    os.environ.update({name: str(value) for name, value in given.items() if value is not None})
 
 
 def main() -> None:
@@ -76,6 +100,8 @@ def _sentence(error: Exception) -> str:
     # Whoever raised it has imported the client; others need not.
     if "client.errors" in sys.modules and isinstance(error, sys.modules["client.errors"].TillerRpcError):
         return _rpc_sentence(error)
+    if "client.security" in sys.modules and isinstance(error, sys.modules["client.security"].SecurityRefused):
+        return str(error)
     raise error
 
 

@@ -41,7 +41,7 @@ def new(
     token, digest = new_token()
     lines = [
         f"  - name: {json.dumps(name)}",
-        f"    sha256: {digest}",
+        f'    sha256: "{digest}"',
         f"    scopes: [{', '.join(dict.fromkeys(scope))}]",
     ]
     if days is not None:

@@ -23,6 +23,7 @@ from client.answers import (
 from client.client import TillerClient
 from client.errors import FieldViolation, TillerRpcError
 from client.rules import Rule, demote, filter_out, promote
+from client.security import Security
 
 __all__ = [
     "Concept",
@@ -39,6 +40,7 @@ __all__ = [
     "Recommendation",
     "Rule",
     "RuleOutcome",
+    "Security",
     "Shortfall",
     "TillerClient",
     "TillerRpcError",

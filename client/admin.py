@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import grpc
 
 from client.errors import from_rpc_error
+from client.security import Security
 from protos.steering.v1 import admin_pb2 as pb
 from protos.steering.v1 import concepts_pb2
 from protos.steering.v1.admin_pb2_grpc import AdminServiceStub
@@ -27,16 +28,20 @@ class TillerAdmin:
     Args:
         target: "HOST:PORT" of the server's --admin-port.
         timeout: seconds a call may take; a preview has its own.
+        security: token and certificates; None: what the environment says.
+
+    Raises:
+        SecurityRefused: a file of ``security`` cannot be read.
     """
 
-    def __init__(self, target: str, *, timeout: float = 10.0) -> None:
+    def __init__(self, target: str, *, timeout: float = 10.0, security: Security | None = None) -> None:
         self.target = target
         self.timeout = timeout
         options = [
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ]
-        self._channel = grpc.insecure_channel(target, options=options)
+        self._channel = (security or Security.from_environment()).channel(target, options)
         self._stub = AdminServiceStub(self._channel)
 
     def status(self) -> pb.GetStatusResponse:

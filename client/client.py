@@ -15,6 +15,7 @@ from client.answers import Concept, Recommendation
 from client.convert import make_request, to_concept, to_recommendation
 from client.errors import TillerRpcError, from_batch_error, from_rpc_error
 from client.rules import Rule
+from client.security import Security
 from protos.steering.v1 import concepts_pb2, recommend_pb2
 from protos.steering.v1.concepts_pb2_grpc import ConceptServiceStub
 from protos.steering.v1.recommend_pb2_grpc import RecommendServiceStub
@@ -42,7 +43,11 @@ class TillerClient:
     Args:
         target: "HOST:PORT".
         timeout: seconds a call may take, retries included; each method's own ``timeout`` overrides it.
-        credentials: for TLS; None: plain text.
+        credentials: for TLS, made by the caller; None: what ``security`` says.
+        security: token and certificates; None: what the environment says (``Security.from_environment``).
+
+    Raises:
+        SecurityRefused: a file of ``security`` cannot be read.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class TillerClient:
         *,
         timeout: float = 5.0,
         credentials: grpc.ChannelCredentials | None = None,
+        security: Security | None = None,
     ) -> None:
         self.target = target
         self.timeout = timeout
@@ -58,10 +64,7 @@ class TillerClient:
             ("grpc.service_config", json.dumps(_service_config())),
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ]
-        if credentials is None:
-            self._channel = grpc.insecure_channel(target, options=options)
-        else:
-            self._channel = grpc.secure_channel(target, credentials, options=options)
+        self._channel = (security or Security.from_environment()).channel(target, options, credentials)
         self._recommend = RecommendServiceStub(self._channel)
         self._concepts = ConceptServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)

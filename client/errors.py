@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import grpc
 from google.protobuf.message import DecodeError
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
@@ -30,6 +30,7 @@ class TillerRpcError(Exception):
         violations: the refused fields; empty for other failures.
         reason: for programs, as ``UNKNOWN_CONCEPT``; empty where no Tiller server spoke.
         request_id: to look it up in the server's log; may be empty.
+        retry_after: seconds after which the server wants to be asked again; None where it says nothing.
     """
 
     def __init__(
@@ -40,12 +41,14 @@ class TillerRpcError(Exception):
         violations: tuple[FieldViolation, ...] = (),
         reason: str = "",
         request_id: str = "",
+        retry_after: float | None = None,
     ) -> None:
         self.code = code
         self.message = message
         self.violations = violations
         self.reason = reason
         self.request_id = request_id
+        self.retry_after = retry_after
         super().__init__(f"{code.name}: {message}")
 
 
@@ -64,7 +67,8 @@ def from_rpc_error(error: grpc.RpcError, target: str) -> TillerRpcError:
         return TillerRpcError(code, f"{target}: {error.details() or 'no details'}")
     violations: list[FieldViolation] = []
     reason = request_id = ""
-    bad, info, asked = BadRequest(), ErrorInfo(), RequestInfo()
+    retry_after: float | None = None
+    bad, info, asked, again = BadRequest(), ErrorInfo(), RequestInfo(), RetryInfo()
     for detail in status.details:
         if detail.Unpack(bad):
             violations += [FieldViolation(one.field, one.description) for one in bad.field_violations]
@@ -72,7 +76,12 @@ def from_rpc_error(error: grpc.RpcError, target: str) -> TillerRpcError:
             reason = info.reason
         elif detail.Unpack(asked):
             request_id = asked.request_id
-    return TillerRpcError(code, status.message, violations=tuple(violations), reason=reason, request_id=request_id)
+        elif detail.Unpack(again):
+            retry_after = again.retry_delay.ToMilliseconds() / 1e3
+    return TillerRpcError(
+        code, status.message, violations=tuple(violations), reason=reason, request_id=request_id,
+        retry_after=retry_after,
+    )  # fmt: skip
 
 
 def _status(error: grpc.RpcError) -> Status | None:

@@ -125,7 +125,7 @@ async def running(settings: Settings, log: FilteringBoundLogger) -> AsyncIterato
         add_ConceptServiceServicer_to_server(concept_service, decoding(server))
         health_pb2_grpc.add_HealthServicer_to_server(state, server)
         reflect(server, recommend.NAME, concepts.NAME, health.SERVICE_NAME)
-        address = bind(server, settings.host, settings.port, "--port", guard.credentials)
+        address = bind(server, settings.host, settings.port, "--port", guard.credentials())
         admin_address = await stack.enter_async_context(_admin(served, calls, settings, guard))
         addresses = Addresses(
             grpc=address,
@@ -174,7 +174,7 @@ async def _admin(served: Served, calls: Calls, settings: Settings, guard: Guard)
     with closing(AdminService(served, calls)) as service:
         add_AdminServiceServicer_to_server(service, decoding(server))
         reflect(server, admin.NAME)
-        address = bind(server, settings.admin_host, settings.admin_port, "--admin-port", guard.credentials)
+        address = bind(server, settings.admin_host, settings.admin_port, "--admin-port", guard.credentials())
         await server.start()
         try:
             yield address

@@ -28,7 +28,10 @@ from server.settings import Settings
 PROGRAM = "python -m server"
 PREFIX = "TILLER_"
 
-ELSEWHERE = frozenset({"TILLER_CACHE", "TILLER_DATA"})
+ELSEWHERE = frozenset(
+    {"TILLER_CACHE", "TILLER_DATA", "TILLER_TOKEN", "TILLER_TOKEN_FILE", "TILLER_CA", "TILLER_CLIENT_CERT"}
+    | {"TILLER_CLIENT_KEY", "TILLER_SERVER_NAME"}
+)
 """Variables of other Tiller programs, which may be set where a server starts."""
 
 HELP = """Serve a bundle over gRPC, with metrics for Prometheus on a port of their own.

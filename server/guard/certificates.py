@@ -35,29 +35,40 @@ class Certificates:
         self._lock = threading.Lock()
         self._stamp = self._stamps()
         self._configuration = self._read()
+        self._version = 0
 
     def credentials(self) -> grpc.ServerCredentials:
-        """For a port; every new connection gets the certificate that lies in the files then."""
+        """For one port; every new connection gets the certificate that lies in the files then."""
+        handed_out = self._version
+
+        def fetch() -> grpc.ServerCertificateConfiguration | None:
+            """Another pair, or None: as before. Called for a new connection, on a thread of gRPC."""
+            nonlocal handed_out
+            with self._lock:
+                self._look()
+                if handed_out == self._version:
+                    return None
+                handed_out = self._version
+                return self._configuration
+
         return grpc.dynamic_ssl_server_credentials(
             self._configuration,
-            self.fetch,  # type: ignore[arg-type] # the stubs do not know that None means: as before
+            fetch,  # type: ignore[arg-type] # the stubs do not know that None means: as before
             require_client_authentication=self._client_ca is not None,
         )
 
-    def fetch(self) -> grpc.ServerCertificateConfiguration | None:
-        """For a new connection, on a thread of gRPC: another pair, or None: as before. Never raises."""
-        with self._lock:
-            stamp = self._stamps()
-            if stamp == self._stamp:
-                return None
-            self._stamp = stamp
-            try:
-                self._configuration = self._read()
-            except CertificateRefused as error:
-                self._changed(str(error))
-                return None
+    def _look(self) -> None:
+        """Take the files if they changed and can be used."""
+        if (found := self._stamps()) == self._stamp:
+            return
+        self._stamp = found
+        try:
+            self._configuration = self._read()
+        except CertificateRefused as error:
+            self._changed(str(error))
+        else:
+            self._version += 1
             self._changed("")
-            return self._configuration
 
     def _read(self) -> grpc.ServerCertificateConfiguration:
         prove_pair(self._cert, self._key)

@@ -34,6 +34,11 @@ def contradictions(settings: Settings) -> list[str]:
             f"--admin-host: found {settings.admin_host!r} without {' and '.join(lacking)}, expected: 127.0.0.1. Who "
             "reaches the admin service changes what everybody sees; --insecure-admin allows it all the same"
         )
+    if settings.workers != 1 and settings.bundles_root is not None:
+        faults.append(
+            "--bundles-root: given with --workers, expected: one of them. A bundle that the admin service names would "
+            "be one worker's alone; let --bundle name a link, which every worker follows"
+        )
     return faults
 
 

@@ -25,7 +25,6 @@ class Guard:
     Attributes:
         admission: how many calls at once.
         tokens: who may call; None: anybody.
-        credentials: of the gRPC ports; None: plain text.
 
     Raises:
         GuardRefused: settings contradict each other.
@@ -41,10 +40,15 @@ class Guard:
         wait = None if settings.max_wait_ms is None else settings.max_wait_ms / 1e3
         self.admission = Admission(settings.max_in_flight, wait)
         self.tokens = None if settings.tokens is None else Tokens(settings.tokens)
-        self.credentials: grpc.ServerCredentials | None = None
+        self._certificates: Certificates | None = None
         if settings.tls_cert is not None and settings.tls_key is not None:
-            pair = Certificates(settings.tls_cert, settings.tls_key, settings.tls_client_ca, self._certificate_changed)
-            self.credentials = pair.credentials()
+            self._certificates = Certificates(
+                settings.tls_cert, settings.tls_key, settings.tls_client_ca, self._certificate_changed
+            )
+
+    def credentials(self) -> grpc.ServerCredentials | None:
+        """Of one gRPC port; None: plain text."""
+        return None if self._certificates is None else self._certificates.credentials()
 
     async def watch(self) -> None:
         """Take changed tokens, until cancelled; certificates are looked at by every new connection."""
