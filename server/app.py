@@ -32,7 +32,7 @@ from server.decisions import opened_log
 from server.draining import drain
 from server.drift import DriftWatch
 from server.guard import Guard
-from server.listening import bind, join, make_server, reflect
+from server.listening import bind, make_server, reflect
 from server.loading import load_engine
 from server.logs import make_logger, unbuffered
 from server.policy import load_policies
@@ -43,9 +43,11 @@ from server.rpc.decode import decoding
 from server.rpc.gate import Gate
 from server.settings import Settings
 from server.steer import Engine
-from server.telemetry import MetricsServer, Telemetry
+from server.telemetry import Telemetry
 from server.tracing import opened_traces
 from server.users import opened_users
+from server.worker import Place, SharedServed, orphaned
+from server.workers import count, metrics_page, supervise
 
 STOPPED, REFUSED, INTERRUPTED = 0, 2, 130
 
@@ -76,7 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if settings.check:
             check(settings, print)
             return STOPPED
-        uvloop.run(serve(settings, make_logger(unbuffered(), settings.log_level)))
+        log = make_logger(unbuffered(), settings.log_level)
+        if count(settings) > 1:
+            return supervise(settings, log, work)
+        uvloop.run(serve(settings, log))
     except TillerError as error:
         print(f"error: {error}", file=sys.stderr)
         return REFUSED
@@ -94,9 +99,32 @@ async def serve(settings: Settings, log: FilteringBoundLogger) -> None:
             await until_told_to_stop(lambda: asyncio.gather(served.reload("signal"), served.look_again("signal")))
 
 
+def work(place: Place) -> None:
+    """One of several workers, in a process of its own (server.workers).
+
+    Raises:
+        SystemExit: it was refused.
+    """
+    os.setsid()  # a Ctrl-C in the terminal is for the supervisor
+
+    async def live() -> None:
+        log = make_logger(unbuffered(), place.settings.log_level).bind(worker=place.number)
+        async with running(place.settings, log, place) as (addresses, served):
+            place.ready.send(asdict(addresses))
+            place.ready.close()
+            with orphaned():
+                await until_told_to_stop(lambda: asyncio.gather(served.reload("signal"), served.look_again("signal")))
+
+    try:
+        uvloop.run(live())
+    except TillerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(REFUSED) from None
+
+
 @asynccontextmanager
-async def running(settings: Settings, log: FilteringBoundLogger) -> AsyncIterator[Running]:
-    """A whole server, in this event loop, from loaded and warm to drained.
+async def running(settings: Settings, log: FilteringBoundLogger, place: Place | None = None) -> AsyncIterator[Running]:
+    """A whole server, in this event loop, from loaded and warm to drained; ``place``: as one of several workers.
 
     Raises:
         TillerError: the bundle, the policies, a port or the decision log is refused.
@@ -109,10 +137,12 @@ async def running(settings: Settings, log: FilteringBoundLogger) -> AsyncIterato
         drift = stack.enter_context(closing(DriftWatch(settings.drift_sample, telemetry.drift)))
         news = News(telemetry, log, drift)
         news.serving(engine)
-        served = stack.enter_context(closing(Served(engine, settings, news)))
+        made = Served(engine, settings, news) if place is None else SharedServed(engine, settings, news)
+        served = stack.enter_context(closing(made))
         decisions = stack.enter_context(opened_log(settings, telemetry.decided))
-        metrics_host = settings.metrics_host or settings.host
-        metrics = stack.enter_context(MetricsServer(telemetry, metrics_host, settings.metrics_port))
+        metrics = (
+            place.metrics if place is not None else stack.enter_context(metrics_page(settings, telemetry.registry))
+        )
         traces = stack.enter_context(opened_traces(settings))
         calls = Calls(telemetry, log, decisions, drift, traces, guard.admission)
         gate = Gate(calls, guard.tokens, guard.admission)
@@ -129,7 +159,7 @@ async def running(settings: Settings, log: FilteringBoundLogger) -> AsyncIterato
         admin_address = await stack.enter_async_context(_admin(served, calls, settings, guard))
         addresses = Addresses(
             grpc=address,
-            metrics=f"http://{join(metrics_host, metrics.port)}/metrics",
+            metrics=metrics,
             bundle_id=engine.bundle_id,
             policy_revision=engine.policy_revision,
             pid=os.getpid(),
@@ -139,6 +169,7 @@ async def running(settings: Settings, log: FilteringBoundLogger) -> AsyncIterato
         await stack.enter_async_context(beside(*_watches(served, settings, news), guard.watch()))
         try:
             await state.serving()
+            telemetry.workers.serving(place.restarts if place is not None else 0)
             log.info("serving", **asdict(addresses), seconds_to_start=round(time.perf_counter() - began, 3))
             yield Running(addresses, served)
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -76,6 +76,9 @@ class Settings(BaseSettings, Limits, Exposure):
     )
     port_file: Path | None = Field(default=None, description="write the bound addresses here as JSON, once serving")
     reuse_port: bool = Field(default=False, description="let several server processes share the port (SO_REUSEPORT)")
+    workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = Field(
+        default=1, description="processes that share the port and the bundle's mapped files; auto: one per core"
+    )
     max_message_bytes: int = Field(
         default=4 << 20, ge=1 << 10, le=1 << 30, description="largest message taken or sent, in bytes"
     )

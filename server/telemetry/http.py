@@ -1,21 +1,27 @@
-"""``/metrics`` over HTTP."""
+"""``/metrics`` over HTTP or HTTPS."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import TracebackType
 
-from prometheus_client import start_http_server
+from prometheus_client import CollectorRegistry, start_http_server
 
 from bundle.errors import TillerError
-from server.telemetry.telemetry import Telemetry
 
 
 class MetricsServer:
-    """``/metrics`` over HTTP, on threads of its own, until it is closed."""
+    """``/metrics`` on threads of its own, until it is closed; over HTTPS with ``cert`` and ``key``.
 
-    def __init__(self, telemetry: Telemetry, host: str, port: int) -> None:
+    They are read once: another certificate needs a restart here.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry, host: str, port: int, *, cert: Path | None = None, key: Path | None = None
+    ) -> None:
+        files = (None, None) if cert is None or key is None else (str(cert), str(key))
         try:
-            self._server, self._thread = start_http_server(port, host, telemetry.registry)
+            self._server, self._thread = start_http_server(port, host, registry, *files)
         except OSError as error:
             raise TillerError(
                 f"cannot serve /metrics on {host}:{port}", found=error.strerror or str(error),

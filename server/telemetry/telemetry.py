@@ -11,6 +11,7 @@ from server.telemetry.drift import DriftMetrics
 from server.telemetry.outcome import OutcomeMetrics
 from server.telemetry.served import Reloaded, ServedMetrics
 from server.telemetry.users import UserMetrics
+from server.telemetry.workers import WorkerMetrics
 from server.types import Answer
 
 
@@ -26,6 +27,7 @@ class Telemetry:
         self._served = ServedMetrics(registry)
         self.drift = DriftMetrics(registry)
         self.users = UserMetrics(registry)
+        self.workers = WorkerMetrics(registry)
         decisions = Counter(
             "tiller_decisions_total", "Sampled answers written to the decision log, or dropped.", ("result",),
             registry=registry,
