@@ -19,6 +19,7 @@ class RedisServer:
     """``redis-server`` without persistence."""
 
     folder: Path
+    arguments: tuple[str, ...] = ("--save", "", "--appendonly", "no")
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -28,8 +29,8 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = ["redis-server", "--port", "0", "--unixsocket", str(self.folder / "redis.sock"), "--save", "",
-                   "--appendonly", "no", "--dir", str(self.folder)]  # fmt: skip
+        command = ["redis-server", "--port", "0", "--unixsocket", str(self.folder / "redis.sock"),
+                   "--dir", str(self.folder), *self.arguments]  # fmt: skip
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while True:
             assert self._process.poll() is None, "redis-server ended"
@@ -52,11 +53,11 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server() -> Iterator[RedisServer]:
-    """A running Redis; the tests need the Debian package redis-server."""
+def redis_server(*arguments: str) -> Iterator[RedisServer]:
+    """A running Redis, without persistence if not told otherwise; the tests need the Debian package redis-server."""
     assert shutil.which("redis-server"), "these tests need redis-server: apt-get install redis-server"
     with TemporaryDirectory(prefix="tiller-redis-") as folder:  # short: a socket's path has at most 107 bytes
-        server = RedisServer(Path(folder))
+        server = RedisServer(Path(folder), *([arguments] if arguments else []))
         server.start()
         try:
             yield server

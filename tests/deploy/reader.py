@@ -35,6 +35,14 @@ def instructions() -> list[tuple[str, str]]:
     return [(word.upper(), rest.strip()) for word, _, rest in lines]
 
 
+def stage(name: str) -> list[tuple[str, str]]:
+    """The instructions of one stage."""
+    lines = instructions()
+    starts = [place for place, (word, _) in enumerate(lines) if word == "FROM"] + [len(lines)]
+    (begin,) = [place for place in starts[:-1] if lines[place][1].endswith(f" AS {name}")]
+    return lines[begin : starts[starts.index(begin) + 1]]
+
+
 def last_stage() -> list[tuple[str, str]]:
     """The instructions of the image that is kept."""
     lines = instructions()
@@ -46,19 +54,23 @@ def environment() -> dict[str, str]:
     return dict(pair.split("=", 1) for word, rest in last_stage() if word == "ENV" for pair in shlex.split(rest))
 
 
+def compose_text() -> str:
+    """docker-compose.yml, variables at their defaults."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", (ROOT / "docker-compose.yml").read_text())
+
+
 def services() -> dict[str, Any]:
-    """The services of docker-compose.yml."""
-    found: dict[str, Any] = load(ROOT / "docker-compose.yml")["services"]
+    """The services of docker-compose.yml, variables at their defaults."""
+    found: dict[str, Any] = YAML(typ="safe").load(compose_text())["services"]
     return found
 
 
 def bind_mounts(service: dict[str, Any]) -> list[tuple[str, str, bool]]:
-    """(source, target, read-only) of a service's mounts from the checkout, variables at their defaults."""
+    """(source, target, read-only) of a service's mounts from the checkout."""
     mounts = []
-    for volume in service["volumes"]:
+    for volume in service.get("volumes", ()):
         if isinstance(volume, dict):
-            source = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", volume["source"])
-            mounts.append((source, volume["target"], volume["read_only"]))
+            mounts.append((volume["source"], volume["target"], volume["read_only"]))
         elif volume.startswith("./"):
             source, target, *mode = volume.split(":")
             mounts.append((source, target, mode == ["ro"]))

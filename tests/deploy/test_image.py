@@ -5,10 +5,14 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import subprocess
+import sys
 import tomllib
 
+import pytest
+
 from server.settings import Settings
-from tests.deploy.reader import ROOT, environment, instructions, last_stage
+from tests.deploy.reader import ROOT, environment, instructions, last_stage, stage
 
 
 def test_what_is_copied_exists_and_is_sent_to_the_builder() -> None:
@@ -32,27 +36,38 @@ def test_every_package_of_the_wheel_is_in_the_image() -> None:
     assert set(packages["packages"]) <= copied
 
 
-def test_two_stages_and_pinned_bases() -> None:
-    bases = [rest.split()[0] for word, rest in instructions() if word == "FROM"]
-    assert bases == ["python:3.11-slim", "python:3.11-slim"]
+def test_stages_and_pinned_bases() -> None:
+    stages = [rest for word, rest in instructions() if word == "FROM"]
+    assert stages == ["python:3.11-slim AS build", "build AS train", "python:3.11-slim AS serve"]  # the last is built
     assert ("COPY", "--from=build /opt/tiller /opt/tiller") in last_stage()
     assert not any(word in {"ADD", "RUN"} and "pip" in rest for word, rest in last_stage())
 
 
 def test_no_torch() -> None:
-    installs = [rest for word, rest in instructions() if word == "RUN" and "pip install" in rest]
+    installs = [rest for word, rest in stage("build") if word == "RUN" and "pip install" in rest]
     assert installs
     assert not any(extra in rest for rest in installs for extra in ("[train]", "[dev]", "[test]", ".["))
     assert any("assert not u.find_spec('torch')" in rest for rest in installs)
 
 
-def test_runs_as_nobody_in_particular() -> None:
-    users = [rest for word, rest in last_stage() if word == "USER"]
+@pytest.mark.parametrize("name", ["train", "serve"])
+def test_runs_as_nobody_in_particular(name: str) -> None:
+    lines = stage(name)
+    users = [rest for word, rest in lines if word == "USER"]
     assert users
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", users[-1])  # by number: Kubernetes' runAsNonRoot can check it
-    after = [word for word, _ in last_stage()][[word for word, _ in last_stage()].index("USER") :]
-    assert "RUN" not in after
-    assert "COPY" not in after
+    words = [word for word, _ in lines]
+    assert not {"RUN", "COPY"} & set(words[words.index("USER") :])
+
+
+def test_what_settings_of_the_server_need_is_installed() -> None:
+    (listed,) = [rest for word, rest in stage("build") if "requirements.txt" in rest]
+    code = re.search(r'python -c "(.*?)"\s+> /tmp/requirements.txt', listed)
+    assert code is not None
+    done = subprocess.run([sys.executable, "-c", code[1]], cwd=ROOT, text=True, capture_output=True, check=True)
+    names = {re.match(r"[\w-]+", line)[0] for line in done.stdout.splitlines()}  # type: ignore[index]
+    assert {"numpy", "grpcio", "redis", "cryptography", "opentelemetry-sdk"} <= names
+    assert not {"torch", "scikit-learn", "onnx"} & names
 
 
 def test_entry_point_and_health_check_can_be_run() -> None:
