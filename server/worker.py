@@ -56,10 +56,17 @@ class SharedServed(Served):
             os.kill(os.getppid(), signal.SIGHUP)
         return result
 
+    async def use(self, given: str, *, accept_losses: bool = False) -> Swap:  # noqa: ARG002
+        """Refused: the others would stay where they are."""
+        return self._of_one("another bundle for one of them", "tiller bundle use BUNDLE --link LINK")
+
     async def rollback(self, *, accept_losses: bool = False) -> Swap:  # noqa: ARG002
         """Refused: the others would stay where they are."""
+        return self._of_one("a rollback of one of them", "tiller bundle rollback --link LINK")
+
+    def _of_one(self, found: str, instead: str) -> Swap:
         error = BundleError(
-            "this server has several workers", found="a rollback of one of them",
-            hint="Let the link that --bundle names lead to the previous bundle: every worker follows it.",
+            "this server has several workers", found=found,
+            hint=f"Move the link that --bundle names, every worker follows it: {instead}",
         )  # fmt: skip
         return Swap("refused", self.current().bundle_id, 0.0, error)
