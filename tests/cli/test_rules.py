@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cli.refuse import UsageRefused
 from cli.rules import parse_attribute, parse_channel, parse_filter, parse_soft, told
-from client import Rule
+from client import Rule, filter_out, promote
 
 
 @pytest.mark.parametrize(
@@ -13,6 +15,30 @@ from client import Rule
 )
 def test_soft_rule(text: str, concept: str, strength: float | None) -> None:
     assert parse_soft("promote", text, "query") == Rule("promote", concept, strength=strength, channel="query")
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("genre:horror + 0.5 genre:thriller=0.8", promote({"genre:horror": 1, "genre:thriller": 0.5}, 0.8)),
+        ("0.5 genre:film noir + genre:c+", promote({"genre:film noir": 0.5, "genre:c+": 1})),
+        ("genre:rock + roll", promote({"genre:rock": 1, "roll": 1})),
+        ("like i3, i17; unlike i4=0.6", promote(like=["i3", "i17"], unlike=["i4"], strength=0.6)),
+        ("unlike i4=share:0.9", promote(unlike=["i4"], at_least=0.9)),
+        ("items i3,i17", promote(items=["i3", "i17"])),
+        ("items i3 toward genre:metal=1", promote(items=["i3"], toward="genre:metal", strength=1)),
+        ("custom:cosy", promote("custom:cosy")),
+    ],
+)
+def test_everything_that_a_rule_can_name_as_an_answer_writes_it(text: str, rule: Rule) -> None:
+    channel = None if rule.toward else "item"
+    assert parse_soft("promote", text) == replace(rule, channel=channel)
+
+
+def test_a_filter_by_examples() -> None:
+    assert parse_filter("like i3, i4") == filter_out(like=["i3", "i4"])
+    with pytest.raises(UsageRefused, match=r"like i3; i4: found 'i4' after ';', expected unlike and item ids"):
+        parse_filter("like i3; i4")
 
 
 def test_soft_rule_with_a_share() -> None:

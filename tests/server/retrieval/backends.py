@@ -12,6 +12,7 @@ import numpy as np
 
 from bundle import HnswParams, IvfParams
 from server.retrieval import ApproximateRetriever, FlatRetriever, HnswSearcher, IvfSearcher, Retriever, Searcher
+from server.retrieval.overlay import OverlayRetriever
 from server.types import FloatArray
 
 IP = faiss.METRIC_INNER_PRODUCT
@@ -59,11 +60,17 @@ SEARCHERS: dict[str, Callable[[FloatArray], Searcher]] = {
     ),
     "ivf-pq": lambda vectors: _ivf(vectors, _pq),
 }
-BACKENDS = ["flat", *SEARCHERS, *(f"{kind}-raw" for kind in SEARCHERS)]
+INDEXES = ["flat", *SEARCHERS, *(f"{kind}-raw" for kind in SEARCHERS)]
+BACKENDS = [*INDEXES, "overlay-flat", *(f"overlay-{kind}-raw" for kind in SEARCHERS)]
 
 
 def make(backend: str, vectors: FloatArray) -> Retriever:
-    """The backend of that name over ``vectors`` [N, D']."""
+    """The backend of that name over ``vectors`` [N, D']; ``overlay-NAME``: every fourth item stood elsewhere before."""
+    if backend.startswith("overlay-"):
+        rows = np.arange(0, len(vectors), 4)
+        before = vectors.copy()
+        before[rows] *= -3
+        return OverlayRetriever(make(backend.removeprefix("overlay-"), before), rows, vectors[rows])
     if backend == "flat":
         index = faiss.IndexFlatIP(vectors.shape[1])
         index.add(vectors)
