@@ -1,14 +1,15 @@
-"""Exact ways to a steered top k: posting lists merged with a search, a pass over the catalogue, read-outs as columns.
+"""Exact ways to a steered top k: read off the scores of all items, merged from posting lists, read-outs as columns.
 
     python benchmarks/merge_or_augment.py bundles/ml-1m
     python benchmarks/merge_or_augment.py --items 100000
 
 For 0 to 32 soft rules (half promotions, half demotions, concepts drawn with repetition where there are fewer) of a dose
 of ``s(10) - s(100)``: CPU milliseconds of one thread per query, median, by server.retrieval.steered_search over a FAISS
-flat index, by server.retrieval.dense_search, and by one FAISS flat search of ``[x', g]`` over ``[v, A[v, .]]`` with two
-columns per concept of the bundle, and with only the columns of the rules asked (an index that a server could not hold
-for every mix: the bound). Then, with demotions alone, the first two again. Checks that all give the same lists.
-*looks*: what server.retrieval.prefers_dense decides by. The table of docs/decisions/015.
+flat index, by server.retrieval.Scored (the scores of all items included), and by one FAISS flat search of ``[x', g]``
+over ``[v, A[v, .]]`` with two columns per concept of the bundle, and with only the columns of the rules asked (an index
+that a server could not hold for every mix: the bound). Then, with demotions alone, the first two again. Checks that all
+give the same lists.
+*looks*: what server.retrieval.prefers_dense decides by. The tables of docs/decisions/015 and 020.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import numpy.typing as npt
 from bundle import load_bundle, search_query
 from cli.bench.catalogue import write_catalogue
 from server.catalogue import Catalogue
-from server.retrieval import FlatRetriever, Gain, Posting, dense_search, steered_search
+from server.retrieval import FlatRetriever, Gain, Posting, Scored, steered_search
 from server.steerable import POSTING_FLOOR, Steerable
 
 K = 10
@@ -64,14 +65,12 @@ def merged(retriever: FlatRetriever, query: FloatArray, concepts: list[Steerable
     return steered_search(retriever, query, K, make_gains(concepts, doses, query), None).scores
 
 
-def dense(vectors: FloatArray, query: FloatArray, concepts: list[Steerable], doses: FloatArray) -> FloatArray:
-    """With the scores of the posting lists read off the whole, as server.asked does from one catalogue's worth on."""
-    scores = vectors @ query
-    gains = []
-    for concept, dose in zip(concepts, doses, strict=True):
-        posting = Posting(concept.posting, concept.posting_gain, scores[concept.posting]) if dose > 0 else None
-        gains.append(Gain(float(dose), concept.gain, posting, floor=POSTING_FLOOR if dose > 0 else 0.0))
-    return dense_search(scores, K, gains, None).scores
+def read_off(retriever: FlatRetriever, query: FloatArray, concepts: list[Steerable], doses: FloatArray) -> FloatArray:
+    gains = [
+        Gain(float(dose), concept.gain, floor=POSTING_FLOOR if dose > 0 else 0.0)
+        for concept, dose in zip(concepts, doses, strict=True)
+    ]
+    return Scored(retriever.scores(query)).steered(K, gains, None).scores
 
 
 def by_columns(index: faiss.Index, query: FloatArray, weights: FloatArray) -> FloatArray:
@@ -107,7 +106,7 @@ def measure(catalogue: Catalogue, queries: int, seed: int) -> None:
     floored = np.array([np.where(c.gain >= POSTING_FLOOR, c.gain, 0) for c in concepts])
     whole = np.array([c.gain for c in concepts])
     augmented = flat(np.column_stack([vectors, floored.T, whole.T]))
-    print("| rules | looks | merged | dense | all columns | own columns | demotions merged | demotions dense |")
+    print("| rules | looks | merged | read off | all columns | own columns | demotions merged | demotions read off |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for rules in RULES:
         clocks: list[list[float]] = [[] for _ in range(6)]
@@ -125,13 +124,13 @@ def measure(catalogue: Catalogue, queries: int, seed: int) -> None:
             asked = [concepts[place] for place in chosen]
             mixed = [
                 timed(clocks[0], merged, retriever, query, asked, signs),
-                timed(clocks[1], dense, vectors, query, asked, signs),
+                timed(clocks[1], read_off, retriever, query, asked, signs),
                 timed(clocks[2], by_columns, augmented, query, weights),
                 timed(clocks[3], by_columns, own, query, signs),
             ]
             demoted = [
                 timed(clocks[4], merged, retriever, query, asked, -np.abs(signs)),
-                timed(clocks[5], dense, vectors, query, asked, -np.abs(signs)),
+                timed(clocks[5], read_off, retriever, query, asked, -np.abs(signs)),
             ]
             for lists in (mixed, demoted):
                 for other in lists[1:]:

@@ -190,4 +190,8 @@ def search_query(x: FloatArray, *, has_bias: bool, metric: Metric) -> FloatArray
     if metric == "cosine":
         norm = float(np.linalg.norm(x))
         return np.asarray(x / norm if norm > 0 else x, np.float32)
-    return np.append(x, np.float32(1)).astype(np.float32) if has_bias else np.ascontiguousarray(x, np.float32)
+    if not has_bias:
+        return np.ascontiguousarray(x, np.float32)
+    query = np.ones(len(x) + 1, np.float32)
+    query[:-1] = x
+    return query

@@ -1,8 +1,8 @@
 """One embedding put to one bundle's scorer: everything the engine may want to know about it, whatever scores.
 
-``MetricAsked``: inner product or cosine, through an index. ``NetworkAsked``: a scorer network over every item, scored
-once per request. ``ProxyAsked``: a scorer network over candidates. Legend: D embedding, D' search dimension, N items,
-P posting list of a promotion.
+``FlatAsked`` and ``NetworkAsked``: inner products or a scorer network over every item, scored once per request and read
+off. ``MetricAsked``: inner products through an approximate index. ``ProxyAsked``: a scorer network over candidates.
+Legend: D embedding, D' search dimension, N items, P posting list of a promotion.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from bundle import dose
 from server import bits
 from server.bits import BitArray
 from server.retrieval import (
+    FlatRetriever,
     Gain,
     NetworkRetriever,
     Posting,
     ProxyRetriever,
     Retriever,
-    best_allowed,
-    dense_search,
+    Scored,
     prefers_dense,
     steered_search,
 )
@@ -73,16 +74,64 @@ class Asked(Protocol):
         ...
 
 
-def ask(retriever: Retriever, x: FloatArray, query: FloatArray, vectors: FloatArray, *, unit: bool = False) -> Asked:
+def ask(
+    retriever: Retriever,
+    x: FloatArray,
+    query: FloatArray,
+    vectors: FloatArray,
+    *,
+    unit: bool = False,
+    rules: bool = False,
+) -> Asked:
     """Put an embedding ``x`` [D], ``query`` [D'] as an index is asked, to whatever ``retriever`` searches.
 
-    ``vectors`` [N, D']: the items' search vectors; ``unit``: they are, because the metric is cosine.
+    Args:
+        retriever: the bundle's.
+        x: what a network reads.
+        query: what an index reads.
+        vectors: the items' search vectors [N, D'].
+        unit: they are unit vectors, because the metric is cosine.
+        rules: more will be asked than one list, so that every item had better be scored at once.
     """
     if isinstance(retriever, NetworkRetriever):
         return NetworkAsked(retriever, x)
     if isinstance(retriever, ProxyRetriever):
         return ProxyAsked(retriever, x)
+    if isinstance(retriever, FlatRetriever):
+        return FlatAsked(retriever, query, vectors, unit=unit, rules=rules)
     return MetricAsked(retriever, query, vectors, unit=unit)
+
+
+class ReadOff(ABC):
+    """Every item is scored once, and whatever is asked is read off the scores."""
+
+    @property
+    @abstractmethod
+    def scored(self) -> Scored:
+        """The scores, made when they are first asked for."""
+
+    def search(self, n: int, allowed: BitArray | None) -> Ranking:
+        """See Asked."""
+        return self.scored.search(n, allowed)
+
+    def best_members(self, steerable: Steerable, n: int, allowed: BitArray | None) -> FloatArray:
+        """See Asked."""
+        head, values = self.scored.head, self.scored.values
+        inside = steerable.gain.take(head.items) >= dose.MEMBER_READOUT
+        if allowed is not None:
+            inside &= bits.has_each(allowed, head.items)
+        found = head.scores[inside][:n]
+        if len(found) == n:
+            return found
+        rows = np.flatnonzero(steerable.gain >= dose.MEMBER_READOUT)
+        return _best(values[rows if allowed is None else rows[bits.has_each(allowed, rows)]], n)
+
+    def posting(self, steerable: Steerable) -> None:  # noqa: B027 - what is read off needs no list
+        """See Asked."""
+
+    def steered(self, k: int, gains: Sequence[Gain], allowed: BitArray | None, base: Ranking | None) -> Ranking:  # noqa: ARG002
+        """See Asked."""
+        return self.scored.steered(k, gains, allowed)
 
 
 class MetricAsked:
@@ -107,16 +156,19 @@ class MetricAsked:
 
     def best_members(self, steerable: Steerable, n: int, allowed: BitArray | None) -> FloatArray:
         """See Asked."""
-        return _best(self._posting_scores(steerable)[: steerable.core], steerable, n, allowed)
+        scores = self._posting_scores(steerable)[: steerable.core]
+        if allowed is not None:
+            scores = scores[bits.has_each(allowed, steerable.posting[: steerable.core])]
+        return _best(scores, n)
 
-    def posting(self, steerable: Steerable) -> Posting:
+    def posting(self, steerable: Steerable) -> Posting | None:
         """See Asked."""
         return Posting(steerable.posting, steerable.posting_gain, self._posting_scores(steerable))
 
     def steered(self, k: int, gains: Sequence[Gain], allowed: BitArray | None, base: Ranking | None) -> Ranking:
         """See Asked."""
-        if prefers_dense(gains, len(self._vectors), exact=self._retriever.exact):
-            return dense_search(self._all, k, gains, allowed)
+        if prefers_dense(gains, len(self._vectors)):
+            return Scored(self._all).steered(k, gains, allowed)
         return steered_search(self._retriever, self._query, k, gains, allowed, base=base)
 
     def scores(self, rows: IntArray) -> ScoreArray:
@@ -137,10 +189,13 @@ class MetricAsked:
         For cosine the moved query is not brought back to unit length: the order of its items is the same either way,
         and so gains stay in the units of the unsteered cosine and contributions add up.
         """
+        return MetricAsked(self._retriever, self._further(displacements), self._vectors, unit=self._unit)
+
+    def _further(self, displacements: Sequence[FloatArray]) -> FloatArray:
         query = self._query.copy()
         for displacement in displacements:
             query[: len(displacement)] += displacement
-        return MetricAsked(self._retriever, query, self._vectors, unit=self._unit)
+        return query
 
     def moves(self, displacements: Sequence[FloatArray], rows: IntArray) -> ScoreArray:
         """See Asked."""
@@ -159,6 +214,33 @@ class MetricAsked:
             known = self._all[steerable.posting] if whole else steerable.posting_vectors @ self._query
             self._postings[steerable.id] = known
         return known
+
+
+class FlatAsked(ReadOff, MetricAsked):
+    """The same, every item's taken at once: exact. One list alone is the bare index's own."""
+
+    def __init__(
+        self, retriever: FlatRetriever, query: FloatArray, vectors: FloatArray, *, unit: bool, rules: bool
+    ) -> None:
+        super().__init__(retriever, query, vectors, unit=unit)
+        self._flat = retriever
+        self._rules = rules
+
+    @cached_property
+    def scored(self) -> Scored:
+        """See ReadOff."""
+        self._rules = True
+        return Scored(self._flat.scores(self._query))
+
+    def search(self, n: int, allowed: BitArray | None) -> Ranking:
+        """See Asked."""
+        if allowed is None and not self._rules:
+            return self._flat.search(self._query, n)
+        return self.scored.search(n, allowed)
+
+    def moved(self, displacements: Sequence[FloatArray]) -> FlatAsked:
+        """See MetricAsked."""
+        return FlatAsked(self._flat, self._further(displacements), self._vectors, unit=self._unit, rules=True)
 
 
 class ByDifferences(ABC):
@@ -187,35 +269,21 @@ class ByDifferences(ABC):
         return out
 
 
-class NetworkAsked(ByDifferences):
-    """A scorer network over every item: scored once, then everything is read off."""
+class NetworkAsked(ReadOff, ByDifferences):
+    """A scorer network over every item."""
 
     def __init__(self, retriever: NetworkRetriever, x: FloatArray) -> None:
         self._retriever = retriever
         self._x = x
 
     @cached_property
-    def _all(self) -> FloatArray:
-        return self._retriever.network.all(self._x)
-
-    def search(self, n: int, allowed: BitArray | None) -> Ranking:
-        """See Asked."""
-        return best_allowed(self._all, n, allowed)
-
-    def best_members(self, steerable: Steerable, n: int, allowed: BitArray | None) -> FloatArray:
-        """See Asked."""
-        return _best(self._all[steerable.posting[: steerable.core]], steerable, n, allowed)
-
-    def posting(self, steerable: Steerable) -> None:
-        """See Asked."""
-
-    def steered(self, k: int, gains: Sequence[Gain], allowed: BitArray | None, base: Ranking | None) -> Ranking:  # noqa: ARG002
-        """See Asked."""
-        return best_allowed(self._all, k, allowed, gains)
+    def scored(self) -> Scored:
+        """See ReadOff."""
+        return Scored(self._retriever.network.all(self._x))
 
     def scores(self, rows: IntArray) -> ScoreArray:
         """See Asked."""
-        return self._all[rows].astype(np.float64)
+        return self.scored.values[rows].astype(np.float64)
 
     def elsewhere(self, rows: IntArray, deltas: FloatArray) -> ScoreArray:
         """See Asked."""
@@ -281,10 +349,8 @@ def _add(x: FloatArray, displacements: Sequence[FloatArray]) -> FloatArray:
     return moved
 
 
-def _best(scores: FloatArray, steerable: Steerable, n: int, allowed: BitArray | None) -> FloatArray:
-    """The best ``n`` of the core members' scores that are allowed, descending."""
-    if allowed is not None:
-        scores = scores[bits.has_each(allowed, steerable.posting[: steerable.core])]
+def _best(scores: FloatArray, n: int) -> FloatArray:
+    """The best ``n``, descending."""
     if len(scores) > n:
         scores = np.partition(scores, len(scores) - n)[-n:]
     return np.sort(scores)[::-1]

@@ -19,7 +19,7 @@ from server.bits import BitArray
 from server.catalogue import Catalogue
 from server.encoder import Encoder
 from server.overlaid import OverlaidAsked, Push, together
-from server.retrieval import Gain
+from server.retrieval import Gain, Shield
 from server.steerable import POSTING_FLOOR, Steerable
 from server.subject import Toward
 from server.toward import Pusher
@@ -47,7 +47,7 @@ class Edit:
     """A soft rule with its dose in score units (negative: demotion), and on the query channel its displacement [D].
 
     ``push``: items that it moves, in place of adding to scores; the dose is then the largest rise among them for this
-    user. ``shield`` [N]: the part of a promotion's gain that the plan's demotions leave to each item; None: all of it.
+    user. ``shield``: the part of a promotion's gain that the plan's demotions leave to each item; None: all of it.
     """
 
     rule: Rule
@@ -55,7 +55,7 @@ class Edit:
     dose: float
     displacement: FloatArray | None = None
     push: Push | None = None
-    shield: FloatArray | None = None
+    shield: Shield | None = None
     note: str = ""
 
     @property
@@ -72,7 +72,7 @@ class Edit:
         """What a dose of 1 adds to some items on the item channel, [len(rows)]."""
         values = self.steerable.gain[rows].astype(np.float64)
         values[values < self.floor] = 0
-        return values if self.shield is None else values * self.shield[rows]
+        return values if self.shield is None else values * self.shield.of(rows)
 
 
 def make_edits(
@@ -150,8 +150,8 @@ def capped(edits: list[Edit], asker: Asker, most: float) -> list[Edit]:
     ]
 
 
-def _shield(rules: Sequence[Rule], catalogue: Catalogue) -> FloatArray | None:
-    """What demotions leave of every promotion's gain, [N]: the product of ``1 - read-out``, whatever their strength.
+def _shield(rules: Sequence[Rule], catalogue: Catalogue) -> Shield | None:
+    """What demotions leave of every promotion's gain: the product of ``1 - read-out``, whatever their strength.
 
     Else promoting animation would undo demoting children's films, most of which are both (DESIGN.md 4.5b). A shield in
     proportion to the strength does not hold what the demotion alone gives (docs/decisions/016).
@@ -159,10 +159,7 @@ def _shield(rules: Sequence[Rule], catalogue: Catalogue) -> FloatArray | None:
     demoted = [rule for rule in rules if rule.action is Action.DEMOTE]
     if not demoted or len(demoted) == len(rules):
         return None
-    left = np.ones(len(catalogue.item_ids), np.float32)
-    for rule in demoted:
-        left *= 1 - catalogue.of(rule).gain
-    return left
+    return Shield([catalogue.of(rule).gain for rule in demoted])
 
 
 def _action(rule: Rule) -> Literal["promote", "demote"]:
@@ -185,6 +182,6 @@ def gains(edits: Sequence[Edit], moved: Asked) -> list[Gain]:
             continue
         posting = moved.posting(edit.steerable) if edit.rule.action is Action.PROMOTE else None
         if posting is not None and edit.shield is not None:
-            posting = replace(posting, readout=posting.readout * edit.shield[posting.items])
+            posting = replace(posting, readout=posting.readout * edit.shield.of(posting.items))
         out.append(Gain(edit.dose, edit.steerable.gain, posting, floor=edit.floor, shield=edit.shield))
     return out

@@ -14,8 +14,7 @@ import numpy as np
 
 from server.asked import Asked, ByDifferences, ScoreArray
 from server.bits import BitArray
-from server.retrieval import Gain, Posting
-from server.retrieval.merge import total_gain
+from server.retrieval import Gain, Posting, total_gain
 from server.retrieval.overlay import Overlay
 from server.steerable import Steerable
 from server.types import FloatArray, IntArray, Ranking

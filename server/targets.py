@@ -21,6 +21,7 @@ from server import bits
 from server.asked import Asked, ScoreArray
 from server.catalogue import Catalogue
 from server.edits import Asker, Edit, gains
+from server.retrieval import places_of_best
 from server.types import Action, IntArray, Rule
 
 POOL = 250
@@ -129,29 +130,27 @@ def _doses(
         # Targets that fill the whole list between them leave no room to go beyond: then smaller steps.
         step = beyond * 0.1 ** (turn // 8)
         scores = base + sum(value * column for value, column in zip(doses, columns, strict=True))
-        best = _best(scores, pool, asker.k)
+        best = places_of_best(scores, asker.k)
         if all(target.met(int(here[best].sum())) for target, here in zip(targets, inside, strict=True)):
             return doses, True
         for place, target in enumerate(targets):
             others = base + sum(doses[i] * columns[i] for i in range(len(targets)) if i != place)
-            found = smallest_dose(others, columns[place], inside[place], target, pool, asker.k)
+            found = smallest_dose(others, columns[place], inside[place], target, asker.k)
             doses[place] = found + step if found > 0 else 0.0
         if len(targets) == 1:
             break
-    best = _best(base + sum(value * column for value, column in zip(doses, columns, strict=True)), pool, asker.k)
+    best = places_of_best(base + sum(value * column for value, column in zip(doses, columns, strict=True)), asker.k)
     return doses, all(target.met(int(here[best].sum())) for target, here in zip(targets, inside, strict=True))
 
 
-def smallest_dose(  # noqa: PLR0917 - one list, six views of it
-    scores: ScoreArray, column: ScoreArray, members: BoolArray, target: Target, rows: IntArray, k: int
-) -> float:
+def smallest_dose(scores: ScoreArray, column: ScoreArray, members: BoolArray, target: Target, k: int) -> float:
     """The smallest dose at which the best ``k`` of ``scores + dose x column`` meet the target; all arrays [P].
 
     Where none does: the smallest of those tried that comes nearest.
     """
 
     def count(amount: float) -> int:
-        return int(members[_best(scores + amount * column, rows, k)].sum())
+        return int(members[places_of_best(scores + amount * column, k)].sum())
 
     nearest, best = 0.0, count(0.0)
     if target.met(best):
@@ -173,17 +172,7 @@ def smallest_dose(  # noqa: PLR0917 - one list, six views of it
         else:
             low = middle
     # The engine ranks in single precision: a dose that decides by less would be decided by rounding.
-    return high * (1 + SHARPNESS) + ROUNDING * float(np.abs(scores[_best(scores, rows, k)]).max())
-
-
-def _best(scores: ScoreArray, rows: IntArray, k: int) -> IntArray:
-    """Places of the ``k`` best, ties to the lower row."""
-    if len(scores) > k:
-        lowest = np.partition(scores, len(scores) - k)[len(scores) - k]
-        places = np.flatnonzero(scores >= lowest)
-    else:
-        places = np.arange(len(scores))
-    return places[np.lexsort((rows[places], -scores[places]))[:k]]
+    return high * (1 + SHARPNESS) + ROUNDING * float(np.abs(scores[places_of_best(scores, k)]).max())
 
 
 def _missed(target: Target, shown: IntArray, length: int, allowed: bits.BitArray | None) -> str:

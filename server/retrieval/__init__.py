@@ -1,12 +1,13 @@
 """Top-k search: FAISS adapters behind a small protocol, and the exact merge of soft item rules."""
 
 from server.retrieval.approximate import ApproximateRetriever
-from server.retrieval.dense import dense_search, prefers_dense
 from server.retrieval.flat import FlatRetriever
+from server.retrieval.gains import Gain, Posting, Shield, best_of, places_of_best, total_gain
 from server.retrieval.load import make_retriever, open_retriever, read_index
-from server.retrieval.merge import Gain, Posting, steered_search
-from server.retrieval.network import Network, NetworkRetriever, ProxyRetriever, best_allowed
+from server.retrieval.merge import prefers_dense, steered_search
+from server.retrieval.network import Network, NetworkRetriever, ProxyRetriever
 from server.retrieval.protocol import Retriever
+from server.retrieval.scored import Scored
 from server.retrieval.searchers import HnswSearcher, IvfSearcher, Searcher
 
 __all__ = [
@@ -20,12 +21,15 @@ __all__ = [
     "Posting",
     "ProxyRetriever",
     "Retriever",
+    "Scored",
     "Searcher",
-    "best_allowed",
-    "dense_search",
+    "Shield",
+    "best_of",
     "make_retriever",
     "open_retriever",
+    "places_of_best",
     "prefers_dense",
     "read_index",
     "steered_search",
+    "total_gain",
 ]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from server import bits
 from server.bits import BitArray
-from server.retrieval.merge import best_of
+from server.retrieval.gains import best_of
 from server.retrieval.searchers import Searcher
 from server.types import FloatArray, Ranking
 

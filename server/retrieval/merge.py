@@ -9,58 +9,24 @@ index the result equals brute force (docs/decisions/005). Legend: N items, P pos
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from server import bits
 from server.bits import BitArray
+from server.retrieval.gains import Gain, ScoreArray, best_of, total_gain
 from server.retrieval.protocol import Retriever
 from server.types import FloatArray, IntArray, Ranking
 
-ScoreArray = npt.NDArray[np.floating]
+DENSE_LOOKS = 5.0
+"""Looks of a merge (items of all posting lists, times rules), relative to the catalogue, from which on scoring the
+whole catalogue (server.retrieval.scored) is cheaper."""
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
-    """The items a promotion can touch: rows, read-outs and unsteered scores for the query; each [P], in one order."""
-
-    items: IntArray
-    readout: FloatArray
-    scores: FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class Gain:
-    """One soft rule on the item channel: ``dose * readout[v]`` is added to the score of item v.
-
-    ``dose`` is negative for a demotion, which has no ``posting``. ``readout`` [N]; below ``floor`` it adds nothing.
-    ``shield`` [N]: the part of it that each item gets (None: all of it); a ``posting`` has it in its read-outs already.
-    """
-
-    dose: float
-    readout: FloatArray
-    posting: Posting | None = None
-    floor: float = 0.0
-    shield: FloatArray | None = None
-
-    def of(self, items: IntArray) -> ScoreArray:
-        """What the rule adds to each item's score, [len(items)]."""
-        values = self.readout[items].astype(np.float64)
-        if self.floor > 0:
-            values[values < self.floor] = 0
-        if self.shield is not None:
-            values *= self.shield[items]
-        return self.dose * values
-
-
-def total_gain(gains: Sequence[Gain], items: IntArray) -> ScoreArray:
-    """What all rules add to each item's score, [len(items)]."""
-    total = np.zeros(len(items), np.float64)
-    for gain in gains:
-        total += gain.of(items)
-    return total
+def prefers_dense(gains: Sequence[Gain], items: int) -> bool:
+    """Whether these rules are cheaper to add to the scores of all ``items`` than to merge with an index."""
+    listed = sum(len(gain.posting.items) for gain in gains if gain.posting is not None)
+    return listed * len(gains) > DENSE_LOOKS * items
 
 
 def steered_search(
@@ -107,9 +73,7 @@ def _promoted(k: int, gains: Sequence[Gain], allowed: BitArray | None) -> tuple[
         if allowed is not None:
             passes = bits.has_each(allowed, posting)
             posting, value = posting[passes], value[passes]
-        for other in gains:
-            if other is not gain:
-                value += other.of(posting)
+        value += total_gain([other for other in gains if other is not gain], posting)
         best = best_of(posting, value, k)
         items.append(best.items)
         scores.append(best.scores.astype(np.float64))
@@ -120,14 +84,3 @@ def _promoted(k: int, gains: Sequence[Gain], allowed: BitArray | None) -> tuple[
         return items[0][order], scores[0][order]
     merged, first = np.unique(np.concatenate(items), return_index=True)
     return merged, np.concatenate(scores)[first]
-
-
-def best_of(items: IntArray, scores: ScoreArray, k: int) -> Ranking:
-    """The k best, by score, ties to the lower row."""
-    if len(items) > 4 * k:
-        top = np.argpartition(-scores, k)[:k]
-        # Everything tied with the k-th stays in, so that the tie rule decides and not the partition.
-        keep = scores >= scores[top].min()
-        items, scores = items[keep], scores[keep]
-    order = np.lexsort((items, -scores))[:k]
-    return Ranking(items[order], scores[order].astype(np.float32))

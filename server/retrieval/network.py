@@ -17,8 +17,10 @@ from bundle.errors import BundleCorrupt
 from server import bits
 from server.bits import BitArray
 from server.graphs import HINT, open_graph
-from server.retrieval.merge import Gain, best_of, steered_search, total_gain
+from server.retrieval.gains import Gain, best_of, total_gain
+from server.retrieval.merge import steered_search
 from server.retrieval.protocol import Retriever
+from server.retrieval.scored import Scored
 from server.types import FloatArray, IntArray, Ranking
 
 BLOCK = 1024
@@ -79,17 +81,7 @@ class NetworkRetriever:
 
     def search(self, query: FloatArray, n: int, allowed: BitArray | None = None) -> Ranking:
         """The best ``n`` items of an embedding [D], best first; see Retriever."""
-        return best_allowed(self.network.all(query), n, allowed)
-
-
-def best_allowed(scores: FloatArray, n: int, allowed: BitArray | None, gains: Sequence[Gain] = ()) -> Ranking:
-    """The best ``n`` of the allowed items by ``scores`` [N] plus what soft rules add; ties to the lower row."""
-    if allowed is None:
-        rows = np.arange(len(scores))
-    else:
-        rows = np.flatnonzero(np.unpackbits(allowed, count=len(scores), bitorder="little").view(np.bool_))
-        scores = scores[rows]
-    return best_of(rows, scores + total_gain(gains, rows) if gains else scores, n)
+        return Scored(self.network.all(query)).search(n, allowed)
 
 
 class ProxyRetriever:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from server import bits
 from server.bits import BitArray
-from server.retrieval.merge import best_of
+from server.retrieval.gains import best_of
 from server.retrieval.protocol import Retriever
 from server.types import FloatArray, IntArray, Ranking
 

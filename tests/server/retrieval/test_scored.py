@@ -1,0 +1,130 @@
+"""Top k read off the scores of the whole catalogue, against adding every rule to every item.
+
+Catalogues larger than the head, so that each bound is used: the head alone, the items near it, the pass over all.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.retrieval import FlatRetriever, Gain, Scored, Shield, total_gain
+from server.retrieval.scored import HEAD
+from server.types import FloatArray, Ranking
+from tests.server.retrieval.backends import make
+
+ITEMS = [1, 30, HEAD - 1, HEAD, HEAD + 1, 5_000, 70_000]
+
+
+def _brute(scores: npt.NDArray[np.float64], passes: npt.NDArray[np.bool_], k: int) -> Ranking:
+    rows = np.flatnonzero(passes)
+    best = rows[np.lexsort((rows, -scores[rows]))[:k]]
+    return Ranking(best, scores[best].astype(np.float32))
+
+
+def _everything(values: FloatArray, gains: list[Gain]) -> npt.NDArray[np.float64]:
+    return values + total_gain(gains, np.arange(len(values)))
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    items=st.sampled_from(ITEMS),
+    n=st.sampled_from([1, 10, 100, 1_500]),
+    share=st.sampled_from([0.0, 0.0003, 0.02, 0.9, 1.0]),
+    levels=st.sampled_from([3, 1_000, 0]),
+)
+@settings(max_examples=150)
+def test_search(seed: int, items: int, n: int, share: float, levels: int) -> None:
+    """The head of a full sort, ties to the lower row, however many tie and however few pass."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=items).astype(np.float32)
+    if levels:
+        values = rng.integers(0, levels, items).astype(np.float32)
+    passes = rng.random(items) < share
+    found = Scored(values).search(n, None if share == 1 else np.packbits(passes, bitorder="little"))
+    expected = _brute(values.astype(np.float64), passes, n)
+    assert found.items.tolist() == expected.items.tolist()
+    assert found.scores.tobytes() == expected.scores.tobytes()
+    assert (found.items.dtype, found.scores.dtype) == (np.int64, np.float32)
+
+
+@st.composite
+def _mixes(draw: st.DrawFn) -> list[float]:
+    """Doses from far below the distance of two items to far beyond any score."""
+    size = draw(st.integers(0, 32))
+    scale = draw(st.sampled_from([1e-4, 0.1, 1.0, 30.0]))
+    signs = draw(st.sampled_from([(-1.0,), (1.0,), (-1.0, 1.0)]))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    return [float(rng.choice(signs) * scale * rng.exponential()) for _ in range(size)]
+
+
+@given(
+    world=st.tuples(st.integers(0, 10_000), st.sampled_from(ITEMS), st.sampled_from([0.0, 1_000.0])),
+    k=st.sampled_from([1, 10, 100]),
+    doses=_mixes(),
+    share=st.sampled_from([0.0003, 0.3, 1.0]),
+    shielded=st.booleans(),
+)
+@settings(max_examples=150, deadline=None)
+def test_steered(world: tuple[int, int, float], k: int, doses: list[float], share: float, shielded: bool) -> None:
+    """The same scores as adding everything to everything, also where scores are large and differ little."""
+    seed, items, offset = world
+    rng = np.random.default_rng(seed)
+    values = (rng.normal(size=items) + offset).astype(np.float32)
+    readouts = [_readout(rng, items) for _ in doses]
+    demoted = [readout for readout, dose in zip(readouts, doses, strict=True) if dose < 0]
+    shield = Shield(demoted) if demoted and shielded else None
+    gains = [
+        Gain(dose, readout, floor=0.1 if dose > 0 else 0.0, shield=shield if dose > 0 else None)
+        for readout, dose in zip(readouts, doses, strict=True)
+    ]
+    passes = rng.random(items) < share
+    allowed = None if share == 1 else np.packbits(passes, bitorder="little")
+    found = Scored(values).steered(k, gains, allowed)
+    steered = _everything(values, gains)
+    expected = _brute(steered, passes, k)
+    # float32 scores tie where float64 sums do not: then the rows may differ, and never the scores.
+    np.testing.assert_array_equal(found.scores, expected.scores)
+    assert len(set(found.items.tolist())) == len(found.items) == min(k, int(passes.sum()))
+    assert passes[found.items].all()
+    np.testing.assert_array_equal(steered[found.items].astype(np.float32), found.scores)
+
+
+def _readout(rng: np.random.Generator, items: int) -> FloatArray:
+    """Members near 1, a tail of others near 0; among them exact 0, 1 and the floor."""
+    values = np.where(
+        rng.random(items) < rng.choice([0.001, 0.05, 0.4]), rng.uniform(0.5, 1, items), rng.beta(0.3, 6, items)
+    )
+    values[rng.random(items) < 0.01] = rng.choice([0, 0.1, 1])
+    return values.astype(np.float32)
+
+
+def test_a_shield_is_what_all_demotions_leave() -> None:
+    first, second = np.array([0, 0.5, 1], np.float32), np.array([0.2, 0.5, 0], np.float32)
+    shield = Shield([first, second])
+    rows = np.array([2, 1, 0])
+    np.testing.assert_allclose(shield.of(rows), [0, 0.25, 0.8])
+    np.testing.assert_allclose(shield.of(np.array([1])), [0.25])
+    assert total_gain([Gain(2.0, first, shield=shield)], rows).tolist() == pytest.approx([0, 0.25, 0])
+
+
+def test_an_items_gain_does_not_depend_on_the_others() -> None:
+    rng = np.random.default_rng(0)
+    gains = [Gain(float(dose), rng.random(1_000, np.float32)) for dose in rng.normal(size=9)]
+    whole = total_gain(gains, np.arange(1_000))
+    for rows in (np.array([7]), np.arange(3, 50), rng.permutation(1_000)):
+        assert total_gain(gains, rows).tobytes() == whole[rows].tobytes()
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 4, 5, 8, 12, 16, 33, 64, 65])
+def test_flat_scores_have_the_bits_of_a_search(dim: int) -> None:
+    """So that a list does not change by the last bit because a rule stands beside it."""
+    rng = np.random.default_rng(dim)
+    retriever = make("flat", rng.normal(size=(500, dim)).astype(np.float32))
+    assert isinstance(retriever, FlatRetriever)
+    query = rng.normal(size=dim).astype(np.float32)
+    searched = retriever.search(query, 500)
+    assert retriever.scores(query)[searched.items].tobytes() == searched.scores.tobytes()
