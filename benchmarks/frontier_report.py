@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.frontier_bars import bars
 from benchmarks.frontier_figure import draw
 from offline.evaluate.frontier import areas
 from offline.evaluate.methods import DIRECTIONS, METHODS
@@ -123,6 +124,7 @@ def section(dataset: str, recommender: str, units: Sequence[Mapping[str, Any]]) 
         cells = [_cell(down, "reached", 2), _cell(down, "left"), *(_cell(down, key) for key in keys)]
         cells += [_cell(up, "reached", 2), *(_cell(up, key) for key in keys)]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    lines += bars(table) if dataset == "ml-1m" else []
     lines += ["", "Coverage, diversity within a list and popularity shift, at the target:", ""]
     lines += ["| method | " + " | ".join(f"{d}: {k}" for d in DIRECTIONS for k in COLLATERAL[1:]) + " |"]
     lines += ["| --- |" + " --- |" * 6]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.frontier_bars import bars
 from benchmarks.frontier_report import means, read_units, write_report
 from benchmarks.steering_table import Unit
 
@@ -64,3 +65,21 @@ def test_a_line_that_a_killed_run_left_is_measured_again(folder: Path) -> None:
     unit = Unit("ml-1m", "mf", 0, folder)
     assert unit.done() == {"genre:war", "genre:crime"}
     assert len(unit.rows.read_text().splitlines()) == 2
+
+
+def test_codes_alone_stand_beside_the_bars_in_both_orders() -> None:
+    def row(**figures: float) -> dict[str, Any]:
+        return {key: [value, 0.01] for key, value in figures.items()}
+
+    table = {
+        ("oracle", "suppress"): row(reached=1, ndcg_kept=0.978, ndcg_kept_base_order=0.978, overlap=1),
+        ("oracle", "promote"): row(reached=1, ndcg_kept=0.914, ndcg_kept_base_order=0.914, overlap=1),
+        ("item_audience", "suppress"): row(reached=1, ndcg_kept=0.975, ndcg_kept_base_order=0.981, overlap=0.9496),
+        ("item_audience", "promote"): row(reached=1, ndcg_kept=0.87, ndcg_kept_base_order=0.91, overlap=0.886),
+    }
+    lines = bars(table)
+    assert "| suppress: NDCG kept | 0.98 | 0.975 | 0.981 + | 0.978 |" in lines
+    # Judged as it is printed: .9496 is .950.
+    assert "| suppress: overlap with the hard filter's list | 0.95 | 0.950 + |  | 1.000 |" in lines
+    assert "| promote: NDCG kept | 0.92 | 0.870 | 0.910 | 0.914 |" in lines
+    assert bars({}) == []
