@@ -19,6 +19,10 @@ def reproduce(
     paper: Annotated[str, typer.Argument(metavar="PAPER", help="arviv2025 or klenitskiy2025.")],
     *,
     fast: Annotated[bool, typer.Option("--fast", help="Laptop-sized: short training, few users and concepts.")] = False,
+    ours: Annotated[
+        bool,
+        typer.Option("--ours", help="arviv2025: Tiller's SAE alone, which the bars ask about; the rest can follow."),
+    ] = False,
     seeds: Annotated[
         str | None, typer.Option(metavar="N,N", help="Seeds, with commas; left out: 0,1,2 (0 with --fast).")
     ] = None,
@@ -39,4 +43,4 @@ def reproduce(
     from offline.reproduce.command import execute
 
     typed = shlex.join(["tiller", *sys.argv[1:]])
-    execute(paper, fast=fast, seeds=seeds, device=device, data=data, out=out, command=typed)
+    execute(paper, fast=fast, ours=ours, seeds=seeds, device=device, data=data, out=out, command=typed)

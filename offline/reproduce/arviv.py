@@ -90,13 +90,18 @@ def _setting(
         "ranking": store.data(f"{unit}.ranking", {"model": model.fingerprint}, lambda: ranking(world, ranker)),
         "saes": [],
     }
-    for form in FORMS if first else [form for form in FORMS if form.shown]:
+    for form in forms(config, everything=first):
         out["saes"].append(
             _form(
                 form, unit, model, ranker, world, seed=seed, config=config, plan=plan, store=store, ui=ui, steer=first
             )
         )
     return out
+
+
+def forms(config: ReproduceConfig, *, everything: bool) -> list[Form]:
+    """The SAEs of a setting: every beta, or (a second protocol) those that are shown; Tiller's alone where asked."""
+    return [form for form in FORMS if (form.beta is None if config.ours else everything or form.shown)]
 
 
 def ranking(world: World, ranker: Ranker) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from offline.evaluate.html import DASH, Cell, Column, count, figure, label, number, paragraph, percent, section, table
@@ -56,6 +57,8 @@ def fidelity(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
         rows = []
         for form, beta in [*(("paper", beta) for beta in BETAS), ("tiller", None)]:
             found = saes(own, form, beta)
+            if not found:
+                continue
             name = FORM_NAMES[form] + ("" if beta is None else f", β = {beta:g}")
             both = [sae["measured"]["fidelity"]["both"] for sae in found]
             users = [sae["measured"]["fidelity"]["user"] for sae in found]
@@ -118,19 +121,18 @@ def purity(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
     """Purity of every genre and tag."""
     parts = []
     for title, own in groups(document):
-        for form, beta in SHOWN:
+        for form, beta in shown_forms(own):
             found = saes(own, form, beta)
-            if found:
-                parts.append(
-                    _purity_table(f"{title}, {form_name(form, beta)}", [sae["measured"]["purity"] for sae in found])
-                )
+            parts.append(
+                _purity_table(f"{title}, {form_name(form, beta)}", [sae["measured"]["purity"] for sae in found])
+            )
     means = [
         [
             label(f"{title}, {form_name(form, beta)}"),
             *_mean_cells([sae["measured"]["purity"] for sae in saes(own, form, beta)]),
         ]
         for title, own in groups(document)
-        for form, beta in SHOWN
+        for form, beta in shown_forms(own)
     ]
     shown = [figure(drawing.on_page(), drawing.caption) for name, drawing in drawn.items() if name.startswith("purity")]
     columns = [Column("", text=True)]
@@ -156,7 +158,7 @@ def neurons(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
     """Popularity, decades, mean activations."""
     rows = []
     for title, own in first_protocol(document):
-        for form, beta in SHOWN:
+        for form, beta in shown_forms(own):
             parts = [sae["measured"]["popularity"] for sae in saes(own, form, beta)]
             for end in ("popular", "niche"):
                 cells = []
@@ -176,7 +178,7 @@ def neurons(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
             ),
         )
         for title, own in first_protocol(document)
-        for form, beta in SHOWN
+        for form, beta in shown_forms(own)
         if any(sae["measured"]["decades"]["concepts"] for sae in saes(own, form, beta))
     ]
     strongest = []
@@ -236,6 +238,11 @@ def _purity_table(title: str, parts: list[dict[str, Any]], *, bare: bool = False
 def _mean_cells(parts: list[dict[str, Any]]) -> list[Cell]:
     keys = ("all_items", "held_out", "attainable")
     return [cell(over(parts, at("mean", str(k), key))) for k in DEPTHS for key in keys]
+
+
+def shown_forms(own: Sequence[dict[str, Any]]) -> list[tuple[str, float | None]]:
+    """Those of ``SHOWN`` that these settings have."""
+    return [(form, beta) for form, beta in SHOWN if saes(own, form, beta)]
 
 
 def form_name(form: str, beta: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from offline.evaluate.html import DASH, Cell, Column, figure, label, paragraph, section, table
-from offline.reproduce.arviv_page import SHOWN, form_name
+from offline.reproduce.arviv_page import form_name, shown_forms
 from offline.reproduce.bars import ZEROING
 from offline.reproduce.figures import Drawing
 from offline.reproduce.pieces import details
@@ -17,7 +17,7 @@ def promotion(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
     """Targeted promotion and its collateral."""
     rows = []
     for title, own in first_protocol(document):
-        for form, beta in SHOWN:
+        for form, beta in shown_forms(own):
             runs = [sae["promoted"] for sae in saes(own, form, beta)]
             for n, toward in enumerate(runs[0]["audiences"]):
                 for way, name in (("ours", "residual kept"), ("papers", "residual dropped")):
@@ -70,7 +70,7 @@ def steering(document: dict[str, Any], drawn: dict[str, Drawing]) -> str:
     parts = [figure(drawing.on_page(), drawing.caption) for name, drawing in drawn.items() if name.startswith("dose")]
     fans = []
     for title, own in first_protocol(document):
-        for form, beta in SHOWN:
+        for form, beta in shown_forms(own):
             found = saes(own, form, beta)
             parts.append(details(f"At equal effect: {title}, {form_name(form, beta)}", _reached(found)))
             for n, part in enumerate(found[0]["steered"]):

@@ -18,7 +18,15 @@ PAPERS: tuple[Paper, ...] = get_args(Paper)
 
 
 def execute(
-    paper: str, *, fast: bool, seeds: str | None, device: str, data: Path | None, out: Path | None, command: str
+    paper: str,
+    *,
+    fast: bool,
+    ours: bool,
+    seeds: str | None,
+    device: str,
+    data: Path | None,
+    out: Path | None,
+    command: str,
 ) -> None:
     """Run it, and print where the results lie and how they compare.
 
@@ -30,7 +38,14 @@ def execute(
         raise TrainingError("paper", found=repr(paper), expected=f"one of {', '.join(PAPERS)}")
     folder = out or Path("runs") / (f"{paper}-fast" if fast else paper)
     config = ReproduceConfig(
-        paper=chosen, out=folder, fast=fast, seeds=parse_seeds(seeds), device=device, data=data, command=command
+        paper=chosen,
+        out=folder,
+        fast=fast,
+        ours=ours,
+        seeds=parse_seeds(seeds),
+        device=device,
+        data=data,
+        command=command,
     )
     document = reproduce(config, make_ui(Console(stderr=True)))
     console = Console(highlight=False, markup=False)

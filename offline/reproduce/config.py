@@ -33,6 +33,7 @@ class ReproduceConfig(BaseModel):
     seeds: tuple[int, ...] = Field(default=(), description="one run each; empty: 0 when fast, else 0, 1, 2")
     device: str = Field(default="cpu", description="of training: cpu, cuda, cuda:N")
     data: Path | None = Field(default=None, description="folder of the archives; None: download them")
+    ours: bool = Field(default=False, description="Tiller's SAE alone, which the bars ask about, without the paper's")
     command: str = Field(default="", description="as it was typed, for the page")
 
     @property

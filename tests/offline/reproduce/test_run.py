@@ -42,6 +42,16 @@ def klenitskiy(planted: None, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return reproduce(asked, plan=tiny.plan(asked)), asked.out
 
 
+def test_the_bars_can_be_had_first(arviv: tuple[dict[str, Any], Path], planted: None, tmp_path: Path) -> None:
+    asked = tiny.config("arviv2025", tmp_path).model_copy(update={"ours": True})
+    alone = reproduce(asked, plan=tiny.plan(asked))
+    assert [[sae["form"] for sae in setting["saes"]] for setting in alone["settings"]] == [["tiller"]] * 4
+    assert alone["bars"] == arviv[0]["bars"]
+    assert (tmp_path / "evaluation.html").stat().st_size > 10_000
+    after = reproduce(asked.model_copy(update={"ours": False}), plan=tiny.plan(asked))
+    assert after["units"] == arviv[0]["units"]
+
+
 def test_every_setting_has_every_beta_and_ours(arviv: tuple[dict[str, Any], Path]) -> None:
     document, _ = arviv
     settings = document["settings"]
