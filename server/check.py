@@ -98,7 +98,8 @@ def _say_callers(settings: Settings, say: Callable[[str], None]) -> None:
     for token in read_tokens(settings.tokens):
         until = ""
         if token.expires is not None:
-            until = f", {'expired' if token.expires <= now else 'until'} {token.expires:%Y-%m-%d %H:%M %Z}"
+            moment = f"{token.expires.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+            until = f", expired {moment}" if token.expires <= now else f", until {moment}"
         say(f"token       {token.name}: {' '.join(sorted(token.scopes))}{until}")
 
 

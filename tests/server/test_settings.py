@@ -8,7 +8,6 @@ import pytest
 
 from server.arguments import PREFIX, SettingsRefused, read_settings
 from server.settings import Limits, Settings
-from tests.docs_reader import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -97,14 +96,3 @@ def test_settings_are_frozen_and_refuse_unknown_keys() -> None:
         Settings(bundle=Path("b"), prot=1)  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="frozen"):
         Settings(bundle=Path("b")).port = 1  # type: ignore[misc]
-
-
-def test_every_setting_is_documented_with_its_default() -> None:
-    page = (ROOT / "docs" / "api.md").read_text()
-    missing = []
-    for name, field in Settings.model_fields.items():
-        default = "required" if field.is_required() else str(field.default).lower() if field.default is not None else ""
-        row = f"| `--{name.replace('_', '-')}` | {default} | {field.description} |"
-        if row not in page:
-            missing.append(row)
-    assert missing == []
