@@ -114,6 +114,9 @@ PANELS: list[tuple[str, str, str, dict[str, str]]] = [
       "p99": quantile(0.99, "tiller_user_lookup_seconds", "")}),
     ("Decision log", "Answers written down and answers dropped because the disk did not keep up.", "ops",
      {"{{result}}": rate("tiller_decisions_total", "result")}),
+    ("Worker processes", "How many serve at each instance, and how often one was started again.", "short",
+     {"serving: {{instance}}": f"tiller_workers{{{JOB}}}",
+      "restarts per second: {{instance}}": f"rate(tiller_worker_restarts_total{{{JOB}}}[$__rate_interval])"}),
     ("Memory", "Resident memory of each server process.", "bytes",
      {"{{instance}}": f"process_resident_memory_bytes{{{JOB}}}"}),
 ]  # fmt: skip
