@@ -112,12 +112,23 @@ class SasRecTower(nn.Module):
         ``history`` int64 [B, T], T at most ``length``; rows of padding are meaningless.
         """
         length = history.shape[1]
+        x: Tensor = self.dropout(self.items(history) + self.positions[self.length - length :])
+        return self._through(x, history, 0, after + 1)
+
+    def resumed(self, x: Tensor, history: Tensor, after: int = 0) -> Tensor:
+        """User embeddings [B, D] when the residual stream after block ``after`` is ``x`` [B, T, D]."""
+        rest = self._through(x, history, after + 1, len(self.blocks))
+        made: Tensor = self.norm(rest)[:, -1]
+        return made
+
+    def _through(self, x: Tensor, history: Tensor, first: int, end: int) -> Tensor:
+        """The residual stream through the blocks ``first`` to ``end``, the latter not included."""
+        length = history.shape[1]
         real = history > 0
         # A padded query looks at itself alone: a row of softmax without any key would be NaN.
         causal, itself = self.causal[:length, :length], self.itself[:length, :length]
         mask = ((causal & real[:, None, :]) | itself)[:, None]
-        x: Tensor = self.dropout(self.items(history) + self.positions[self.length - length :])
-        for block in self.blocks[: after + 1]:
+        for block in self.blocks[first:end]:
             x = block(x, mask)
         return x
 

@@ -22,7 +22,7 @@ from offline.reproduce.hierarchy import children, describe, levels, prefix_varia
 from offline.reproduce.quality import AT, Judge, tag_vectors
 from offline.reproduce.ranker import Ranker
 from offline.reproduce.sequence import auc, compare, probe, rotations
-from offline.reproduce.states import Layer, Sequences, States, reconstruct, shift
+from offline.reproduce.states import Layer, Raised, Sequences, States, reconstruct
 from offline.reproduce.ways import DOSES, ListsAt, Ways, reach, response
 from offline.reproduce.worlds import World
 from sae.metrics import measure_side
@@ -164,11 +164,11 @@ def after_block(
     latent = int(auc(code, sample.members[[sample.names.index(name)]])[0].argmax())
     unit = float(np.quantile(code[:, latent][code[:, latent] > 0], 0.9))
     sign = -1 if direction == "suppress" else 1
+    raised = Raised(sequences, panel.users, block, latent)
 
     @cache
     def lists(dose: float) -> npt.NDArray[np.intp]:
-        users = sequences.users(panel.users, "block", shift(block, latent, sign * dose * unit, keep=False))
-        return best_lists(panel.masked(ranker(users)), AT)
+        return best_lists(panel.masked(ranker(raised.users(sign * dose * unit))), AT)
 
     return lists
 

@@ -103,15 +103,34 @@ def reconstruct(weights: SaeWeights) -> Edit:
     return lambda states: np.asarray(weights.decode(weights.encode(states, "item"), weights.scale(states), "item"))
 
 
-def shift(weights: SaeWeights, latent: int, amount: float, *, keep: bool) -> Edit:
-    """``amount`` more of a latent: residual kept, or dropped as in the paper."""
+class Raised:
+    """Users whose states after block 0 are written back by an SAE with one latent raised, at any amount.
 
-    def edit(states: FloatArray) -> FloatArray:
-        code, scale = weights.encode(states, "item"), weights.scale(states)
-        raised = code.copy()
-        raised[:, latent] += np.float32(amount)
-        if keep:
-            return np.asarray(states + weights.delta(raised - code, scale, "item"), np.float32)
-        return np.asarray(weights.decode(raised, scale, "item"), np.float32)
+    The paper's edit, residual dropped. What the SAE makes of the states does not depend on the amount, so it is made
+    once: ``decode(z + a e_j) = decode(z) + a delta(e_j)``.
+    """
 
-    return edit
+    @torch.no_grad()
+    def __init__(self, sequences: Sequences, users: npt.NDArray[np.intp], weights: SaeWeights, latent: int) -> None:
+        self._tower = sequences.tower
+        self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        for start in range(0, len(users), BATCH):
+            part = users[start : start + BATCH]
+            history = torch.from_numpy(sequences.histories.newest(part, self._tower.length))
+            made = self._tower.residual(history, 0)
+            real = history > 0
+            states = made[real].numpy()
+            code, scale = weights.encode(states, "item"), weights.scale(states)
+            one = np.zeros((1, weights.latents), np.float32)
+            one[0, latent] = 1
+            row = weights.delta(one, np.ones((1, 1), np.float32), "item")
+            push = torch.zeros_like(made)
+            push[real] = torch.from_numpy(np.asarray(scale * row, np.float32))
+            made[real] = torch.from_numpy(np.asarray(weights.decode(code, scale, "item"), np.float32))
+            self._parts.append((history, made, push))
+
+    @torch.no_grad()
+    def users(self, amount: float) -> FloatArray:
+        """Final states [B, D] with the latent raised by ``amount`` at every position."""
+        parts = [self._tower.resumed(made + amount * push, history) for history, made, push in self._parts]
+        return np.asarray(torch.cat(parts).numpy())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ import torch
 from bundle.sae import Activation, SaeWeights, TowerWeights
 from offline.datasets.types import Interactions
 from offline.recommenders.sasrec import SasRecConfig, SasRecTower
-from offline.reproduce.states import Sequences, reconstruct, shift
+from offline.reproduce.states import Raised, Sequences, reconstruct
 
 pytestmark = pytest.mark.train
 
@@ -59,11 +61,17 @@ def test_a_perfect_reconstruction_changes_nothing_and_a_poor_one_does(sequences:
     assert np.array_equal(sequences.users(users), plain)
 
 
-def test_a_shift_moves_along_the_latent_and_keeps_or_drops_the_rest(sequences: Sequences) -> None:
-    states = np.full((1, DIM), 0.5, np.float32)
-    states[0, 0] = 2
-    kept = shift(sae(1), 3, 1.5, keep=True)(states)
-    dropped = shift(sae(1), 3, 1.5, keep=False)(states)
-    assert kept[0].tolist() == [2, 0.5, 0.5, 2.0, 0.5, 0.5, 0.5, 0.5]
-    assert dropped[0].tolist() == [2, 0, 0, 1.5, 0, 0, 0, 0]
-    assert np.array_equal(shift(sae(1), 3, 0.0, keep=True)(states), states)
+@pytest.mark.parametrize("normalise", [False, True])
+def test_a_raised_latent_is_the_edit_of_every_position(sequences: Sequences, normalise: bool) -> None:
+    users, latent = np.array([4, 1, 2]), 3
+    weights = replace(sae(3), normalise=normalise)
+    raised = Raised(sequences, users, weights, latent)
+    for amount in (0.0, 1.5, -2.0):
+
+        def edit(states: np.ndarray, amount: float = amount) -> np.ndarray:
+            code = weights.encode(states, "item")
+            code[:, latent] += np.float32(amount)
+            return weights.decode(code, weights.scale(states), "item")
+
+        assert raised.users(amount) == pytest.approx(sequences.users(users, "block", edit), abs=1e-5)
+    assert np.abs(raised.users(1.5) - raised.users(0.0)).max() > 1e-2
