@@ -80,4 +80,4 @@ def doubtful(engine: Engine) -> list[PolicyWarning]:
     catalogue, policies = engine.catalogue, engine.policies or PolicySet()
     offered = {concept.id for concept in catalogue.named}
     offered.update(f"{LATENT_FAMILY}:{latent}" for latent in range(catalogue.latents))
-    return [*check_concepts(policies, offered), *check_attributes(policies)]
+    return [*check_concepts(policies, offered, catalogue.item_rows), *check_attributes(policies)]

@@ -123,11 +123,11 @@ def to_rule(rule: rules_pb2.Rule, path: str) -> Rule:
                 expected="unset", hint=hint,
             )  # fmt: skip
         membership = _choice(rule.membership, MEMBERSHIPS, f"{path}.membership")
-        if given.reversed:
+        if given is not None and given.reversed:
             fault = given.misfit(action.value, query=False, share=False)
             if fault is not None:
                 raise refused(fault, path)
-        return Rule.about(given, action, strength=1.0, membership=membership)
+        return _made(rule, given, action, strength=1.0, membership=membership)
     if rule.membership != rules_pb2.MEMBERSHIP_UNSPECIFIED:
         raise InvalidRequest(
             f"{path}.membership", field=f"{path}.membership", found=_name(rules_pb2.Membership, rule.membership),
@@ -135,9 +135,9 @@ def to_rule(rule: rules_pb2.Rule, path: str) -> Rule:
         )  # fmt: skip
     channel = _choice(rule.channel, CHANNELS, f"{path}.channel")
     if rule.HasField("share"):
-        return Rule.about(given, action, strength=1.0, channel=channel, share=_share(rule, action, path))
+        return _made(rule, given, action, strength=1.0, channel=channel, share=_share(rule, action, path))
     strength = rule.strength if rule.HasField("strength") else DEFAULT_STRENGTH
-    return Rule.about(given, action, strength=strength, channel=channel)
+    return _made(rule, given, action, strength=strength, channel=channel)
 
 
 def to_given(message: rules_pb2.Rule | concepts_pb2.CustomConcept) -> Given:
@@ -153,9 +153,14 @@ def to_given(message: rules_pb2.Rule | concepts_pb2.CustomConcept) -> Given:
     )
 
 
-def _given(rule: rules_pb2.Rule, path: str) -> Given:
-    if not (rule.concepts or rule.like or rule.unlike or rule.items or rule.toward):
-        return Given(rule.concept)  # most rules, at once; an empty name is refused with the unknown ones
+def _made(rule: rules_pb2.Rule, given: Given | None, action: Action, **rest: Any) -> Rule:
+    return Rule(action, rule.concept, **rest) if given is None else Rule.about(given, action, **rest)
+
+
+def _given(rule: rules_pb2.Rule, path: str) -> Given | None:
+    """What a rule is about; None where that is one concept, as it is of most: what costs least."""
+    if rule.concept and not (rule.like or rule.unlike or rule.items or rule.toward or rule.concepts):
+        return None
     given = to_given(rule)
     if (fault := given.fault()) is not None:
         raise refused(fault, path)
