@@ -1,7 +1,7 @@
 """Policies: files that a person writes and reviews, compiled once into plain data that a request can match.
 
     document   YAML text -> plain data with lines
-    schema     what a file may say; conditions: what its ``when`` may say
+    schema     what a file may say; naming: what a rule may name; conditions: what its ``when`` may say
     diagnose   refusals as sentences, with the nearest valid key
     windows    time windows, rollout: a stable part of the users
     policies   Policy, PolicySet.matching
@@ -18,9 +18,10 @@ from server.errors import PolicyError, Problem
 from server.policy.check import PolicyWarning, check_attributes, check_concepts, check_reach
 from server.policy.describe import Change, changes, conditions, rule_in_words, unmet
 from server.policy.load import compile_files, load_policies, read_folder, revision_of
+from server.policy.naming import CUSTOM_EXPECTED, CustomEntry, is_custom_id
 from server.policy.policies import NO_FOLDER, Policy, PolicySet
 from server.policy.resolve import resolve
-from server.policy.schema import CUSTOM_EXPECTED, CustomEntry, PolicyEntry, PolicyFile, RuleEntry, is_custom_id
+from server.policy.schema import PolicyEntry, PolicyFile, RuleEntry
 from server.policy.windows import any_open
 
 __all__ = [

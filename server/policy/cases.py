@@ -19,7 +19,8 @@ from server.errors import PolicyError, Problem
 from server.policy.conditions import MAX_TEXT, Frozen, Text, Values, refusal
 from server.policy.diagnose import CHOICES, Form, problems_of
 from server.policy.load import parse, read_folder, to_rule
-from server.policy.schema import EXPECTED, POLICY_NAME, RuleEntry, some
+from server.policy.naming import some
+from server.policy.schema import EXPECTED, POLICY_NAME, RuleEntry
 from server.types import Rule
 
 MAX_CASES = 1000

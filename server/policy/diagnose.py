@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 from server.errors import Problem
 from server.policy.conditions import ATTRIBUTE, KNOWN_ATTRIBUTES, MAX_VALUES, TAGS, RolloutEntry, WindowEntry
 from server.policy.document import Document, Loc, path
-from server.policy.schema import EXPECTED, CustomEntry, PolicyEntry, PolicyFile, RuleEntry, ShareEntry
+from server.policy.naming import CustomEntry
+from server.policy.schema import EXPECTED, PolicyEntry, PolicyFile, RuleEntry, ShareEntry
 from server.policy.words import nearest, show
 
 M = TypeVar("M", bound=BaseModel)

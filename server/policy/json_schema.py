@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from bundle import CONCEPT_ID
 from server.policy.cases import CaseFile
 from server.policy.conditions import ATTRIBUTE, RESERVED
-from server.policy.schema import CUSTOM_ID, PolicyFile
+from server.policy.naming import CUSTOM_ID
+from server.policy.schema import PolicyFile
 from server.subject import CUSTOM_FAMILY
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

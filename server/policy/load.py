@@ -1,7 +1,7 @@
 """Policy files, from a folder or as they are -> PolicySet, or one PolicyError that lists every fault of every file.
 
 All files are read before the first is parsed, each up to a bound; hidden files (a Kubernetes mount keeps its own
-``..data`` there) and subfolders are not looked at; links are followed.
+``..data`` there) and subfolders are not looked at; links are followed inside the folder, not out of it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from server.errors import PolicyError, Problem
 from server.policy.conditions import When
 from server.policy.diagnose import POLICIES, problems_of
 from server.policy.document import Document, read_document
+from server.policy.naming import CustomEntry
 from server.policy.policies import Policy, PolicySet
 from server.policy.rollout import Rollout
-from server.policy.schema import MAX_POLICIES, CustomEntry, PolicyEntry, RuleEntry
+from server.policy.schema import MAX_POLICIES, PolicyEntry, RuleEntry
 from server.subject import Custom
 from server.types import REQUEST, Action, Channel, Membership, Rule
 
@@ -110,6 +111,10 @@ def read_folder(folder: Path) -> tuple[dict[str, bytes], list[Problem]]:
     contents: dict[str, bytes] = {}
     problems: list[Problem] = []
     for entry in files:
+        if entry.is_symlink() and not _inside(entry, folder):
+            hint = "Put the file itself there, or name the folder that it lies in."
+            problems.append(Problem(entry.name, 0, "", "a link out of the folder", None, None, hint))
+            continue
         if entry.exists() and not entry.is_file():  # a pipe would block the start
             problems.append(Problem(entry.name, 0, "", "not a regular file"))
             continue
@@ -125,6 +130,11 @@ def read_folder(folder: Path) -> tuple[dict[str, bytes], list[Problem]]:
             continue
         contents[entry.name] = content
     return contents, problems
+
+
+def _inside(entry: Path, folder: Path) -> bool:
+    """Whether a link stays in the folder, wherever that lies itself; Kubernetes mounts files as links to their own."""
+    return folder.resolve() in entry.resolve().parents
 
 
 def parse(content: bytes, file: str) -> tuple[Document | None, list[Problem]]:

@@ -171,6 +171,18 @@ def test_what_cannot_be_read_is_reported_with_the_rest(write: Writer) -> None:
     )
 
 
+def test_a_link_out_of_the_folder_is_not_followed(write: Writer) -> None:
+    folder = write(ok__yaml=KIDS)
+    Path("secret.yaml").write_text(KIDS)
+    (folder / "a.yaml").symlink_to(Path("secret.yaml").resolve())
+    (folder / "b.yaml").symlink_to("../secret.yaml")
+    assert refusal(folder) == (
+        "policies: 2 problems, no policy was loaded.\n"
+        "  a.yaml: a link out of the folder. Put the file itself there, or name the folder that it lies in.\n"
+        "  b.yaml: a link out of the folder. Put the file itself there, or name the folder that it lies in."
+    )
+
+
 def test_a_file_of_the_largest_size_is_read(write: Writer) -> None:
     folder = write(kids__yaml=KIDS + "#" * (MAX_FILE_BYTES - len(KIDS)))
     assert len(load_policies(folder).policies) == 1

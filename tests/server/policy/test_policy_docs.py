@@ -16,8 +16,9 @@ from server.policy import PolicyEntry, PolicyError, PolicyFile, PolicySet, RuleE
 from server.policy.cases import ExpectEntry, GivenEntry, load_cases
 from server.policy.conditions import MAX_TEXT, MAX_VALUES, MAX_WINDOWS, RESERVED, RolloutEntry, When, WindowEntry
 from server.policy.load import MAX_FILE_BYTES, MAX_FILES
+from server.policy.naming import MAX_DESCRIPTION
 from server.policy.rollout import place
-from server.policy.schema import MAX_DESCRIPTION, MAX_POLICIES, MAX_RULES
+from server.policy.schema import MAX_POLICIES, MAX_RULES
 from server.types import Action, Answer, Considered, Effect, Query, Ranking, Rule, Status
 
 ROOT = Path(__file__).parents[3]
