@@ -24,7 +24,7 @@ STUBS := protos/steering/v1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format protos protos-check no-torch wheel prometheus-check bench bench-train clean
+.PHONY: help demo test lint format protos protos-check no-torch wheel prometheus-check bench bench-train audit clean
 
 help: ## this list
 	@echo "make demo [DATASET=synthetic|ml-1m|ml-100k|lastfm DATA=path]"
@@ -75,6 +75,9 @@ bench: $(ENOUGH_TO_TRAIN) ## serving benchmark beside echo and bare FAISS (eight
 
 bench-train: $(ENOUGH_TO_TRAIN) ## training benchmark on MovieLens-1M: make bench-train DATA=path
 	@$(BIN)/python -m benchmarks.train --data $(DATA) --out runs/bench
+
+audit: $(DEV) ## known vulnerabilities of the installed packages
+	@$(BIN)/python .ci/audit.py
 
 clean: ## remove environments, caches and builds; bundles/ and runs/ stay
 	@rm -rf $(VENV) $(SERVE_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
