@@ -62,11 +62,14 @@ def top_items(scores: FloatArray, k: int) -> npt.NDArray[np.intp]:
     """The k best items of each row of ``scores`` [B, N], best first, ties to the lower row: [B, min(k, N)]."""
     k = min(k, scores.shape[1])
     kth = np.partition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k, None]
-    above = scores > kth
+    chosen = scores >= kth
     # Of the items that tie with the k-th, the first ones; argpartition would pick any.
-    ties = scores == kth
-    room = k - above.sum(1, keepdims=True)
-    chosen = above | (ties & (np.cumsum(ties, axis=1) <= room))
+    tied = np.flatnonzero(chosen.sum(1) > k)
+    if len(tied):
+        above = scores[tied] > kth[tied]
+        ties = chosen[tied] & ~above
+        room = k - above.sum(1, keepdims=True)
+        chosen[tied] = above | (ties & (np.cumsum(ties, axis=1) <= room))
     items = np.nonzero(chosen)[1].reshape(len(scores), k)
     order = np.argsort(-np.take_along_axis(scores, items, 1), axis=1, kind="stable")
     return np.take_along_axis(items, order, 1)
