@@ -35,17 +35,16 @@ def explain(
         list[str] | None, typer.Option(metavar="ITEM_ID", help="Only this item of the list; may be repeated.")
     ] = None,
     promote: Annotated[
-        list[str] | None, typer.Option(metavar="CONCEPT[=STRENGTH]", help="Raise a concept, 0 to 1 (unset: 0.5).")
+        list[str] | None,
+        typer.Option(metavar="WHAT[=STRENGTH|=share:PART]", help="Raise it, 0 to 1 (unset: 0.5), or to a share."),
     ] = None,
     demote: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="CONCEPT[=STRENGTH|=share:PART]", help="Lower a concept, 0 to 1 (unset: 0.5), or to a share."
-        ),
+        typer.Option(metavar="WHAT[=STRENGTH|=share:PART]", help="Lower it, 0 to 1 (unset: 0.5), or to a share."),
     ] = None,
     filter_: Annotated[
         list[str] | None,
-        typer.Option("--filter", metavar="CONCEPT[=label|activation|either]", help="Return no member of a concept."),
+        typer.Option("--filter", metavar="WHAT[=label|activation|either]", help="Return no member of it."),
     ] = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of the list.")] = 10,
     channel: Annotated[str, typer.Option(help="Where soft rules act: item or query.")] = "item",
@@ -58,7 +57,8 @@ def explain(
 ) -> None:
     """Why each item of a list has its score: base score, what every rule added, base rank, its concepts, as bars.
 
-    The numbers add up as they are printed. From a running server, or from a bundle on disk.
+    The numbers add up as they are printed. From a running server, or from a bundle on disk. WHAT is a concept, a
+    set, examples or items, as with tiller recommend.
 
     Example: tiller explain --user u00007 --promote genre:western=0.8 --demote genre:comedy -k 3
     """

@@ -22,7 +22,7 @@ def unbuffered(descriptor: int | None = None) -> TextIO:
 
 
 TRACE_ID: ContextVar[str] = ContextVar("trace_id", default="")
-"""Of the call being answered, where it is traced (server.tracing); it then stands in every line that the call writes."""
+"""Of the call being answered, where it is traced (server.tracing): it stands in every line that the call writes."""
 
 
 def _with_trace(logger: object, name: str, line: EventDict) -> EventDict:  # noqa: ARG001 - structlog's signature

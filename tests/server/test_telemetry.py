@@ -297,3 +297,19 @@ def test_every_gauge_says_how_it_adds_up_over_processes() -> None:
     }
     assert {modes.pop("tiller_in_flight"), modes.pop("tiller_workers", "livesum")} == {"livesum"}
     assert set(modes.values()) == {"livemax", "livemin"}  # facts: of a process that is gone nothing is left
+
+
+def test_what_a_caller_writes_is_never_a_label(bundle: Bundle) -> None:
+    written = {
+        "like": Rule(action="ACTION_PROMOTE", like=["i1", "i2"]),
+        "set": Rule(action="ACTION_DEMOTE", concepts={"genre:horror": 1, "genre:comedy": 0.5}),
+        "items": Rule(action="ACTION_PROMOTE", items=["i9"]),
+        "toward": Rule(action="ACTION_PROMOTE", items=["i7"], toward="genre:western"),
+    }
+    with live(bundle.path) as server:
+        for rule in written.values():
+            _ask(server, rules=[rule], include_baseline=True)
+        metrics = server.metrics()
+    seen = [re.search(r'concept="([^"]*)"', name) for name in metrics if name.startswith("tiller_concept_share_count")]
+    assert {found[1] for found in seen if found} == set(written)
+    assert not [name for name in metrics if "i1" in name or "genre:" in name]
