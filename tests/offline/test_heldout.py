@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from offline.heldout import held_out_scores
-from offline.label import LabelConfig
+from offline.label import Audience, LabelConfig
 from tests.offline.evaluate.planted import SUBJECT, WORLD
 
 
@@ -36,3 +36,19 @@ def test_the_decoded_readout_and_those_that_have_seen_their_items_are_given_when
     # On noise only a read-out that has seen the labels finds them.
     assert roc_auc_score(noise, found["logistic_seen"]) > roc_auc_score(noise, found["decoded"]) + 0.1
     assert roc_auc_score(WORLD.members[0], scores(SUBJECT.offered[0], WORLD.labels[0])["decoded"]) > 0.9
+
+
+def test_the_readout_by_audience_is_given_where_interactions_are() -> None:
+    users = SUBJECT.embeddings.users
+    rng = np.random.default_rng(0)
+    user, item = rng.integers(0, len(users), 5_000), rng.integers(0, 240, 5_000)
+    audience = Audience(users, user, item)
+    scores = held_out_scores(
+        SUBJECT.codes, SUBJECT.embeddings.items, LabelConfig(), (), sae=SUBJECT.weights, audience=audience
+    )
+    assert list(scores(SUBJECT.offered[0], WORLD.labels[0])) == ["audience", "decoded"]
+    nobody = Audience(users, user[:0], item[:0])
+    without = held_out_scores(
+        SUBJECT.codes, SUBJECT.embeddings.items, LabelConfig(), (), sae=SUBJECT.weights, audience=nobody
+    )
+    assert list(without(SUBJECT.offered[0], WORLD.labels[0])) == ["decoded"]

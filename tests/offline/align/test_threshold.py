@@ -52,13 +52,14 @@ def test_a_concept_is_read_by_models_that_have_not_seen_the_item(kind: str) -> N
     assert not np.array_equal(readings.values, readings.held_out)
 
 
-def test_the_decoded_read_out_scores_members_as_if_they_were_not_labelled() -> None:
+@pytest.mark.parametrize("kind", ["decoded", "audience"])
+def test_read_outs_that_leave_items_out_score_members_as_if_they_were_not_labelled(kind: str) -> None:
     """Their gain is 1 whatever the codes say; the others' is what was shipped."""
     world = make_world()
     items = world.contents.items
     for table in (items, items.append_column("popularity", [list(range(240))])):
         contents = replace(world.contents, items=table)
-        concept = named(contents, "genre:horror").model_copy(update={"readout": "decoded"})
+        concept = named(contents, "genre:horror").model_copy(update={"readout": kind})
         readings = read(concept, contents, LabelConfig())
         labels = world.labels[0]
         np.testing.assert_array_equal(readings.values[~labels], contents.arrays.gains[0][~labels])

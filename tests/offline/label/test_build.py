@@ -6,7 +6,7 @@ import pytest
 
 from bundle import BundleContents, Calibration, SparseCodes
 from bundle.errors import TrainingError
-from offline.label import LabelConfig, LabelResult, label_concepts
+from offline.label import Audience, LabelConfig, LabelResult, label_concepts
 from offline.label.decoded import Decoded
 from offline.label.soft_step import step
 from tests.offline.label.planted import LATENTS, NAMES, World, make
@@ -209,3 +209,38 @@ def test_effects_under_a_network_are_those_of_its_scores() -> None:
     moved = WORLD.vectors @ (found.direction @ WORLD.sae.user.w_dec).T
     wanted = [moved[labels, row].mean() - moved[:, row].mean() for row, labels in enumerate(WORLD.labels)]
     np.testing.assert_allclose(found.direction_effect, wanted, rtol=0.05)
+
+
+def takers_of_colours() -> Audience:
+    """Users whose code says which colour they take; the items' own codes do not know colours (WORLD)."""
+    colours = np.array(WORLD.items["colour"].to_pylist())
+    rng = np.random.default_rng(2)
+    likes = rng.integers(0, 3, 300)
+    rows = WORLD.sae.user.w_dec[likes + 10] + rng.normal(scale=0.05, size=(300, WORLD.vectors.shape[1]))
+    takes = rng.random((300, len(colours))) < np.where(
+        colours == np.array(["red", "green", "blue"])[likes, None], 0.2, 0.02
+    )
+    user, item = np.nonzero(takes)
+    return Audience(rows.astype(np.float32), user, item)
+
+
+def test_what_only_an_items_takers_tell_is_offered_and_shipped_as_it_was_measured() -> None:
+    audience = takers_of_colours()
+    result = label_concepts(WORLD.items, WORLD.codes, WORLD.vectors, WORLD.sae, "dot", audience=audience)
+    found = {concept.id: concept for concept in result.concepts.concepts}
+    red = found["colour:red"]
+    assert red.offered
+    assert red.readout == "audience"
+    members = np.array(WORLD.items["colour"].to_pylist()) == "red"
+    scores = audience.kernel(WORLD.sae, len(members), LabelConfig()).scores(members[None])[0]
+    shipped = step(scores, members)
+    shipped = np.clip(shipped / np.quantile(shipped[members], 0.9), 0, 1)
+    np.testing.assert_allclose(result.arrays.gains[red.row][~members], shipped[~members], atol=1e-5)
+    # Genres are in the items' own codes, and takers chosen by colour do not tell them.
+    assert found["genre:horror"].readout != "audience"
+
+
+def test_a_readout_that_is_asked_for_is_taken() -> None:
+    audience, config = takers_of_colours(), LabelConfig(readout="decoded")
+    asked = label_concepts(WORLD.items, WORLD.codes, WORLD.vectors, WORLD.sae, "dot", audience=audience, config=config)
+    assert {concept.readout for concept in asked.concepts.concepts if concept.offered} == {"decoded"}

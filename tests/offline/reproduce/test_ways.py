@@ -9,7 +9,7 @@ from torch import nn
 
 from bundle import SparseCodes
 from bundle.sae import Activation, SaeWeights, TowerWeights
-from offline.datasets.types import Embeddings
+from offline.datasets.types import Embeddings, Interactions
 from offline.evaluate.panel import Panel
 from offline.recommenders.base import TrainedRecommender
 from offline.reproduce.quality import Judge
@@ -26,7 +26,7 @@ class Logit(nn.Module):
         return torch.tanh(users @ items.T / 4)
 
 
-def planted(scorer: nn.Module | None) -> tuple[Ways, Judge, np.ndarray]:
+def planted(scorer: nn.Module | None, taken: Interactions | None = None) -> tuple[Ways, Judge, np.ndarray]:
     rng = np.random.default_rng(0)
     concept = rng.integers(0, 4, 200)
     items = (np.eye(4)[concept] + 0.2 * rng.random((200, 4))).astype(np.float32)
@@ -37,7 +37,7 @@ def planted(scorer: nn.Module | None) -> tuple[Ways, Judge, np.ndarray]:
     ranker = Ranker(TrainedRecommender("custom", Embeddings(items, users, None, "dot"), scorer=scorer))
     relevant = rng.random((30, 200)) < 0.1
     panel = Panel(np.arange(30), np.zeros((30, 200), bool), relevant)
-    ways = Ways(ranker, weights, SparseCodes.from_dense(weights.encode(items, "item")), panel)
+    ways = Ways(ranker, weights, SparseCodes.from_dense(weights.encode(items, "item")), panel, taken)
     return ways, Judge(panel, ways.base.lists, np.eye(4)[concept], np.arange(200)), concept == 1
 
 
@@ -57,6 +57,17 @@ def test_every_way_moves_the_share_where_it_should(scorer: nn.Module | None) -> 
     for name in ("item", "item_codes", "latent"):
         assert up[name][0]["overlap"] == down[name][0]["overlap"] == 1
         assert up[name][0]["ndcg_kept"] == pytest.approx(1)
+
+
+def test_the_better_of_audience_and_decoded_codes_reads() -> None:
+    rng = np.random.default_rng(1)
+    user, item = rng.integers(0, 30, 600), rng.integers(0, 200, 600)
+    by_chance = Interactions(user, item, np.arange(600), np.ones(600, np.float32))
+    with_takers, _, members = planted(None, by_chance)
+    without, _, _ = planted(None)
+    # Takers by chance tell nothing: the decoded codes, which know the concept, go on reading.
+    ours, theirs = (ways.of(members, "promote")["item_codes"](2.0) for ways in (with_takers, without))
+    assert members[ours].mean() == pytest.approx(members[theirs].mean(), abs=0.05)
 
 
 def test_a_target_is_reached_with_the_smallest_dose_or_said_to_be_out_of_reach() -> None:
