@@ -218,7 +218,7 @@ def _named(rule: Rule) -> str:
     """The concept, or what kind of thing is named: a text with item ids in it would be a person's history, say."""
     if rule.subject is None or isinstance(rule.subject, Mixture):
         return rule.concept
-    return f"{kind_of(rule.subject)} ({len(rule.subject.item_ids)} items)"
+    return f"{kind_of(rule.subject)} ({len(rule.subject.item_ids)})"
 
 
 def _rule(effect: Effect) -> dict[str, Any]:

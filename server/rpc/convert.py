@@ -6,6 +6,7 @@ Everything that needs the bundle (ids, lengths, ranges, pairs of rules) is the c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -162,6 +163,9 @@ def _given(rule: rules_pb2.Rule, path: str) -> Given | None:
     if rule.concept and not (rule.like or rule.unlike or rule.items or rule.toward or rule.concepts):
         return None
     given = to_given(rule)
+    if given.concept:  # beside its parts an answer has their text; whoever sends that back says one thing
+        parts = replace(given, concept="")
+        given = parts if parts.fault() is None and parts.named()[0] == given.concept else given
     if (fault := given.fault()) is not None:
         raise refused(fault, path)
     for name in (*given.concepts, given.toward):

@@ -8,6 +8,7 @@ import json
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from server.app import running
 from server.decisions import BATCH, KEPT, DecisionLog, decision
 from server.logs import make_logger
 from server.settings import Settings
+from server.subject import Examples, Items, Mixture
 from server.types import Action, Answer, Considered, Effect, Query, Ranking, Rule, Status
 from tests.live import LOOPBACK, live, scrape
 from tests.world import make_world, write_world
@@ -79,6 +81,17 @@ def test_a_line_says_what_fired_and_what_it_did_and_names_nobody() -> None:
     }  # fmt: skip
     assert "somebody" not in json.dumps(said)
     assert "kids" not in json.dumps({**said, "rules": []})
+
+
+def test_examples_and_items_are_counted_and_not_named() -> None:
+    """Examples are somebody's history as often as not."""
+    subjects = (Examples(("i3", "i17"), ("i4",)), Items(("i3",)), Mixture((("genre:drama", 1.0), ("genre:war", 0.5))))
+    rules = [Rule(Action.DEMOTE, str(subject), subject=subject) for subject in subjects]
+    effects = tuple(Effect(Considered(rule, Status.APPLIED), dose=-1.0) for rule in rules)
+    said = decision(0.0, "q7", QUERY, replace(ANSWER, effects=effects))
+    named = ["like (2)", "items (1)", "genre:drama + 0.5 genre:war"]
+    assert [rule["concept"] for rule in said["rules"]] == named
+    assert "i17" not in json.dumps(said)
 
 
 def test_everything_recorded_is_there_after_close(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from server.rpc.convert import (
     to_rule,
     to_rule_message,
 )
+from server.subject import Given
 from server.types import Action, Channel, Membership, Order, Query, Rule, Status
 
 
@@ -180,6 +181,46 @@ def test_a_long_user_id_is_refused() -> None:
     assert str(caught.value) == "user_id is too long: found 501 characters, expected at most 500."
 
 
+def about(action: Action, given: Given) -> Rule:
+    return Rule.about(given, action, strength=1.0 if action is Action.FILTER else 0.5)
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "sentence"),
+    [
+        (rules_pb2.Rule(), "rules[0].concept", "rules[0].concept: nothing is named: expected one of concept, concepts"),
+        (
+            rules_pb2.Rule(concept="a:b", like=["c"]),
+            "rules[0].like",
+            "a second subject beside concept: expected one of",
+        ),
+        (
+            rules_pb2.Rule(concept="a:b", toward="c:d"),
+            "rules[0].toward",
+            "without items: found c:d, expected no toward",
+        ),
+        (
+            rules_pb2.Rule(concepts={"a:b": float("nan")}),
+            "rules[0].concepts.a:b",
+            "weight: found nan, expected above 0",
+        ),
+        (rules_pb2.Rule(like=["c", ""]), "rules[0].like[1]", "item id: found '', expected an item id"),
+        (rules_pb2.Rule(items=["c", "c"]), "rules[0].items[1]", "each item once; it is in items[0] already"),
+        (rules_pb2.Rule(items=map(str, range(1001))), "rules[0].items", "too many items: found 1001, expected at most"),
+        (rules_pb2.Rule(concepts={f"a:{n}": 1 for n in range(33)}), "rules[0].concepts", "too many: found 33"),
+        (rules_pb2.Rule(action="ACTION_FILTER", unlike=["c"]), "rules[0].unlike", "filter like."),
+        (rules_pb2.Rule(concepts={"a:" + "x" * 500: 1, "a:b": 1}), "rules[0].concepts", "found 502 characters"),
+    ],
+)
+def test_what_names_nothing_or_two_things_is_refused(message: rules_pb2.Rule, field: str, sentence: str) -> None:
+    if not message.action:
+        message.action = rules_pb2.ACTION_PROMOTE
+    with pytest.raises(InvalidRequest) as caught:
+        to_rule(message, "rules[0]")
+    assert caught.value.field == field
+    assert sentence in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "rule",
     [
@@ -189,6 +230,11 @@ def test_a_long_user_id_is_refused() -> None:
         Rule(Action.PROMOTE, "latent:113", 0.75, Channel.QUERY),
         Rule(Action.PROMOTE, "genre:horror", 1.0, share=0.25),
         Rule(Action.DEMOTE, "genre:horror", 1.0, share=0.0),
+        about(Action.PROMOTE, Given(concepts={"genre:horror": 1, "genre:comedy": 0.25})),
+        about(Action.FILTER, Given(like=("a", "b"), unlike=("c",))),
+        about(Action.DEMOTE, Given(unlike=("c",))),
+        about(Action.DEMOTE, Given(items=tuple(f"item-{number}" for number in range(40)))),
+        about(Action.PROMOTE, Given(items=("a",), toward="genre:horror")),
     ],
 )
 def test_a_rule_survives_the_way_there_and_back(rule: Rule) -> None:
