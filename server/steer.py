@@ -138,7 +138,7 @@ class Engine:
 
     def warm(self) -> None:
         """Answer requests of real shape once, so that the first caller does not pay for first times."""
-        for concept in self.catalogue.named:
+        for concept in self.catalogue.named if not self.retriever.exact else ():  # exact ones read scores off instead
             concept.posting_vectors  # noqa: B018 - fills the cache
         x = np.asarray(self.catalogue.bundle.contents.item_vectors[0], np.float32)
         k = min(10, self.limits.max_k)

@@ -69,8 +69,10 @@ def make_retriever(index: faiss.Index, params: IndexParams, vectors: FloatArray)
 def read_index(path: Path, items: int, dim: int, entry: IndexEntry | None) -> faiss.Index:
     """The FAISS index in a file, its class, metric, and size [items, dim] checked."""
     hint = "Export the bundle again."
+    # A flat index is read where it lies: several workers then share its pages. FAISS before 1.11 copies it.
+    mapped = getattr(faiss, "IO_FLAG_MMAP_IFC", 0) if entry is None or entry.kind == "flat" else 0
     try:
-        index = faiss.read_index(str(path))
+        index = faiss.read_index(str(path), mapped)
     except RuntimeError as error:
         raise BundleCorrupt(f"{path}", found=str(error).splitlines()[0], hint=hint) from error
     wanted = CLASSES[entry.kind if entry is not None else "flat"]

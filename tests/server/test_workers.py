@@ -112,6 +112,14 @@ def test_two_processes_answer_on_one_port_and_one_page_counts_all(running: Runni
     assert metrics["process_cpu_seconds_total"] > 0
 
 
+def test_the_bundles_arrays_are_the_files_themselves(running: Running, bundle: Path) -> None:
+    """What is mapped is in memory once, however many workers read it."""
+    for pid in running.workers():
+        maps = Path(f"/proc/{pid}/maps").read_text()
+        for name in ("index.faiss", "item_vectors.npy", "concept_gains.npy"):
+            assert str(bundle / name) in maps, name
+
+
 def test_the_page_has_what_one_process_has(running: Running) -> None:
     """Every family by the same name and type, the samples aside that nobody has counted yet."""
     alone = {family.name: family.type for family in Telemetry().registry.collect()}
