@@ -12,7 +12,7 @@ import pytest
 import typer.main
 
 from bundle import Concept, ConceptArrays, Manifest, Purity, Quality
-from bundle.manifest import MANIFEST, OPTIONAL_FILES, REQUIRED_FILES
+from bundle.manifest import MANIFEST, OPTIONAL_FILES, REQUIRED_FILES, SIGNATURE
 from cli.main import app
 from server.settings import Settings
 from server.telemetry import Telemetry
@@ -86,7 +86,7 @@ def test_every_flag_of_training_is_documented() -> None:
 def test_every_file_field_and_array_of_a_bundle_is_documented() -> None:
     page = (ROOT / "docs" / "bundle-format.md").read_text()
     arrays = [field.name for field in fields(ConceptArrays) if field.name != "gains"]
-    names = [MANIFEST, *REQUIRED_FILES, *OPTIONAL_FILES, *Manifest.model_fields, *Concept.model_fields,
+    names = [MANIFEST, SIGNATURE, *REQUIRED_FILES, *OPTIONAL_FILES, *Manifest.model_fields, *Concept.model_fields,
              *Quality.model_fields, *Purity.model_fields, *arrays]  # fmt: skip
     assert [name for name in names if f"`{name}`" not in page] == []
 
