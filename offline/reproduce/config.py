@@ -103,7 +103,7 @@ class Plan:
             audience=100,
             promoted_items=20,
             halvings=10,
-            steered=4 if sequential else 3,
+            steered=2 if sequential else 3,
             network_pairs=2_000_000,
             stage1_steps=None,
             stage2_steps=None,
