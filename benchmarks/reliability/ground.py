@@ -68,7 +68,7 @@ def start(bundle: Path, ports: Path, *flags: object, env: dict[str, str] | None 
         child = subprocess.Popen(
             [sys.executable, "-m", "server", "--bundle", str(bundle), "--port", "0", "--metrics-port", "0",
              "--log-level", "error", "--port-file", str(ports), *map(str, flags)],
-            stdout=subprocess.DEVNULL, stderr=stderr, cwd=ROOT,
+            stdout=stderr, stderr=stderr, cwd=ROOT,
             env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
         )  # fmt: skip
     until = time.monotonic() + START_SECONDS

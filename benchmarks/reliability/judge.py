@@ -94,7 +94,10 @@ def unclear(method: str, error: grpc.RpcError) -> str:
         return ""
     if code not in REFUSALS:
         return f"{code.name}: {sentence}"
-    status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    try:
+        status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    except ValueError as mismatch:  # the refusal was too long for gRPC, which put its own in its place
+        return f"{code.name}: {sentence}: {mismatch}"
     if status is None:
         return "" if code is grpc.StatusCode.RESOURCE_EXHAUSTED else f"{code.name} without details: {sentence}"
     reasons = [ErrorInfo() for detail in status.details if detail.Is(ErrorInfo.DESCRIPTOR)]

@@ -41,6 +41,9 @@ LONGEST = 1000
 """Bytes of a sentence on the wire. It travels three times in the trailing metadata, percent-encoded and in base 64, and
 gRPC drops a call whose metadata are larger than 8 KiB."""
 
+LONGEST_FIELD = 200
+"""Bytes of a field's path, which may have a name of the caller's in it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -82,7 +85,7 @@ def status_of(error: Exception, request_id: str) -> grpc.Status:
         return _try_again(error, sentence, request_id)
     if not error.field and kind.code is not grpc.StatusCode.INVALID_ARGUMENT:
         return _status(kind.code, sentence, kind.reason, request_id)
-    violation = BadRequest.FieldViolation(field=error.field, description=sentence)
+    violation = BadRequest.FieldViolation(field=_cut(error.field, LONGEST_FIELD), description=sentence)
     return _status(kind.code, sentence, kind.reason, request_id, BadRequest(field_violations=[violation]))
 
 
@@ -97,7 +100,13 @@ def _try_again(error: Overloaded, sentence: str, request_id: str) -> grpc.Status
 def batch_error(error: SteeringError) -> BatchError:
     """What a single call would have been refused with, as a part of a batch's answer."""
     kind = KINDS[type(error)]
-    return BatchError(code=kind.code.value[0], reason=kind.reason, field=error.field, message=_cut(error.sentence()))
+    field = _cut(error.field, LONGEST_FIELD)
+    return BatchError(code=kind.code.value[0], reason=kind.reason, field=field, message=_cut(error.sentence()))
+        code=kind.code.value[0],
+        reason=kind.reason,
+        field=_cut(error.field, LONGEST_FIELD),
+        message=_cut(error.sentence()),
+    )
 
 
 def _status(code: grpc.StatusCode, sentence: str, reason: str, request_id: str, *details: Message) -> grpc.Status:
@@ -108,8 +117,8 @@ def _status(code: grpc.StatusCode, sentence: str, reason: str, request_id: str, 
     return rpc_status.to_status(Status(code=code.value[0], message=sentence, details=packed))
 
 
-def _cut(sentence: str) -> str:
-    encoded = sentence.encode("utf-8", "replace")
-    if len(encoded) <= LONGEST:
+def _cut(text: str, longest: int = LONGEST) -> str:
+    encoded = text.encode("utf-8", "replace")
+    if len(encoded) <= longest:
         return encoded.decode()
-    return encoded[: LONGEST - 3].decode("utf-8", "ignore") + "..."
+    return encoded[: longest - 3].decode("utf-8", "ignore") + "..."

@@ -241,3 +241,10 @@ def test_a_rule_survives_the_way_there_and_back(rule: Rule) -> None:
     message = to_rule_message(rule)
     assert message.HasField("strength") == (rule.action is not Action.FILTER and rule.share is None)
     assert to_rule(rules_pb2.Rule.FromString(message.SerializeToString()), "rules[0]") == rule
+
+
+def test_a_rule_about_nothing_is_refused() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        to_rule(rules_pb2.Rule(action=rules_pb2.ACTION_DEMOTE, strength=0.5), "rules[2]")
+    assert refused.value.field == "rules[2].concept"
+    assert "one of concept, concepts, like and unlike, items" in refused.value.sentence()

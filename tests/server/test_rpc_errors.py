@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import grpc
 import pytest
@@ -12,7 +14,7 @@ from google.rpc.status_pb2 import Status
 
 import server.errors
 from server.errors import InvalidRequest, SteeringError, UnknownConcept
-from server.rpc.errors import KINDS, LONGEST, code_of, status_of
+from server.rpc.errors import KINDS, LONGEST, batch_error, code_of, status_of
 
 
 def _family(kind: type[SteeringError]) -> Iterator[type[SteeringError]]:
@@ -82,3 +84,14 @@ def test_a_long_sentence_is_cut_to_whole_letters_within_the_bound(letter: str) -
 
 def test_half_a_surrogate_pair_does_not_break_the_answer() -> None:
     assert status_of(UnknownConcept("a\ud83c"), "r-4").details == "a?."
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "\U0001f3b8"])
+def test_the_longest_refusal_fits_into_what_a_client_takes(letter: str) -> None:
+    """A gRPC client drops a call whose metadata are above 8 KiB, and say RESOURCE_EXHAUSTED in its place."""
+    error = InvalidRequest(letter * 5000, field=f"rules[0].concepts.{letter * 5000}")
+    status = status_of(error, "r" * 128)
+    ((_, details),) = status.trailing_metadata
+    assert len(quote(status.details)) + len(b64encode(details)) < 8 << 10
+    assert batch_error(error).field.startswith("rules[0].concepts.")
+    assert len(batch_error(error).field.encode()) <= 200
