@@ -102,11 +102,6 @@ def batch_error(error: SteeringError) -> BatchError:
     kind = KINDS[type(error)]
     field = _cut(error.field, LONGEST_FIELD)
     return BatchError(code=kind.code.value[0], reason=kind.reason, field=field, message=_cut(error.sentence()))
-        code=kind.code.value[0],
-        reason=kind.reason,
-        field=_cut(error.field, LONGEST_FIELD),
-        message=_cut(error.sentence()),
-    )
 
 
 def _status(code: grpc.StatusCode, sentence: str, reason: str, request_id: str, *details: Message) -> grpc.Status:
