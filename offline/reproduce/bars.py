@@ -46,10 +46,10 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
         "the recommender's own embeddings. Both are given; beside them stand the held-out purity and the score in "
         "item-tag vectors, which the SAE has not seen.",
         "Monosemanticity in their form is computed as in their code: the 30 strongest items of a latent, activations "
-        "brought to [0, 1], cosines of the recommender's own embeddings, mean over all latents. What differs is the space and "
-        "the sparsity: two items of our 64 dimensions have a mean cosine of .01 (MF) and .16 (NCF), and an item that "
-        "eight or more latents share lies near none of them. The 30 items nearest to an item have .73 to .77 among "
-        "themselves, so .80 is beyond most neighbourhoods of these embeddings, whatever the SAE.",
+        "brought to [0, 1], cosines of the recommender's own embeddings, mean over all latents. What differs is the "
+        "space and the sparsity: two items of our 64 dimensions have a mean cosine of .01 (MF) and .16 (NCF), and an "
+        "item that eight or more latents share lies near none of them. The 30 items nearest to an item have .73 to .77 "
+        "among themselves, so .80 is beyond most neighbourhoods of these embeddings, whatever the SAE.",
         "Published suppression sets a latent to zero for users who prefer the genre and drops the residual. `share "
         "left` is relative to the same users' share before, also where theirs is written as two shares.",
     ),
