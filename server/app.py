@@ -134,6 +134,7 @@ async def running(settings: Settings, log: FilteringBoundLogger, place: Place | 
     telemetry = Telemetry()
     engine = _engine(settings, log)
     async with AsyncExitStack() as stack:
+        stack.callback(telemetry.flush)
         drift = stack.enter_context(closing(DriftWatch(settings.drift_sample, telemetry.drift)))
         news = News(telemetry, log, drift)
         news.serving(engine)

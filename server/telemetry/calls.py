@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from server.telemetry.children import Children
+from server.telemetry.tally import CounterTally, HistogramTally
 
 SECONDS = (0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds of the latency buckets; a flat search takes 0.02 ms over 4,000 items and 8 ms over a million."""
@@ -28,12 +29,14 @@ class CallMetrics:
             "tiller_request_seconds", "Time a call took inside the server.", ("method",), buckets=SECONDS,
             registry=registry,
         )  # fmt: skip
-        self._methods: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+        self._methods: dict[tuple[str, str], tuple[CounterTally, HistogramTally]] = {}
+        self._times: dict[str, HistogramTally] = {}
         stages = Histogram(
             "tiller_stage_seconds", "Time of each stage of an answered Recommend.", ("stage",), buckets=SECONDS,
             registry=registry,
         )  # fmt: skip
-        self._stages = {stage: stages.labels(stage) for stage in STAGES}
+        self._stages = {stage: HistogramTally(stages.labels(stage)) for stage in STAGES}
+        self._now = 0
         self._in_flight = Gauge(
             "tiller_in_flight", "Calls being answered now.", registry=registry, multiprocess_mode="livesum"
         )
@@ -41,27 +44,39 @@ class CallMetrics:
             "tiller_shed_total", "Calls refused at once because there were too many, by reason.", ("reason",),
             registry=registry,
         )  # fmt: skip
-        self._shed = Children(shed, MOST_REASONS)
+        self._shed = Children(shed, CounterTally, MOST_REASONS)
 
     def started(self) -> None:
         """A call came in."""
-        self._in_flight.inc()
+        self._now += 1
 
     def finished(self, method: str, code: str, seconds: float) -> None:
         """A call was answered, refused or given up."""
-        self._in_flight.dec()
+        self._now -= 1
         known = self._methods.get((method, code))
         if known is None:
-            known = self._requests.labels(method, code), self._seconds.labels(method)
-            self._methods[method, code] = known
-        known[0].inc()
+            times = self._times.get(method) or HistogramTally(self._seconds.labels(method))
+            self._times[method] = times
+            known = CounterTally(self._requests.labels(method, code)), times
+            self._methods = {**self._methods, (method, code): known}  # a thread may be walking the old one
+        known[0].count += 1
         known[1].observe(seconds)
 
     def shed(self, reason: str) -> None:
         """A call was refused at once because there were too many."""
-        self._shed(reason).inc()
+        self._shed(reason).count += 1
 
     def timed(self, timings: Mapping[str, float]) -> None:
         """The seconds of every stage of one answer."""
+        stages = self._stages
         for stage, seconds in timings.items():
-            self._stages[stage].observe(seconds)
+            stages[stage].observe(seconds)
+
+    def hand_over(self) -> None:
+        """Add to the metrics what was counted since the last time; from any thread."""
+        self._in_flight.set(self._now)
+        for tally in (*self._stages.values(), *self._shed.all()):
+            tally.hand_over()
+        for counter, times in self._methods.values():
+            counter.hand_over()
+            times.hand_over()

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, Summary
 from bundle import LATENT_FAMILY
 from server.subject import kind_of
 from server.telemetry.children import Children
+from server.telemetry.tally import CounterTally
 from server.types import REQUEST, Answer, Effect, Status
 
 MOST_CONCEPTS = 200
@@ -19,6 +20,11 @@ POLICY = "policy:"
 NO_POLICIES = "none"
 
 
+def _observing(child: Summary) -> Summary:
+    """Shares are sampled: they are observed at once."""
+    return child
+
+
 class OutcomeMetrics:
     """One server's answers."""
 
@@ -27,26 +33,28 @@ class OutcomeMetrics:
             "tiller_rules_total", "Rules considered for answered calls.", ("action", "status", "source_kind"),
             registry=registry,
         )  # fmt: skip
-        self._rules = Children(rules)
-        self._evaluated = Counter(
-            "tiller_policy_evaluations_total", "Answers whose request was held against every enabled policy.",
-            registry=registry,
+        self._rules = Children(rules, CounterTally)
+        self._evaluated = CounterTally(
+            Counter(
+                "tiller_policy_evaluations_total", "Answers whose request was held against every enabled policy.",
+                registry=registry,
+            )
         )  # fmt: skip
         fired = Counter(
             "tiller_policy_fired_total", "Answers in which a policy acted, or in shadow mode would have.",
             ("policy", "mode"), registry=registry,
         )  # fmt: skip
-        self._fired = Children(fired, MOST_POLICIES)
+        self._fired = Children(fired, CounterTally, MOST_POLICIES)
         shares = Summary(
             "tiller_concept_share", "Share of the list that belongs to a steered concept, without and with steering.",
             ("concept", "action", "when"), registry=registry,
         )  # fmt: skip
-        self._shares = Children(shares, MOST_CONCEPTS)
+        self._shares = Children(shares, _observing, MOST_CONCEPTS)
         policy_shares = Summary(
             "tiller_policy_share", "Share of the list that belongs to a policy's concepts, without and with steering.",
             ("policy", "action", "when"), registry=registry,
         )  # fmt: skip
-        self._policy_shares = Children(policy_shares, MOST_POLICIES)
+        self._policy_shares = Children(policy_shares, _observing, MOST_POLICIES)
         self._overlap = Histogram(
             "tiller_overlap", "Share of the unsteered list that is still in a steered one.", buckets=OVERLAPS,
             registry=registry,
@@ -66,7 +74,7 @@ class OutcomeMetrics:
         if answer.filled:
             self._filled.inc(answer.filled)
         if answer.policy_revision != NO_POLICIES:
-            self._evaluated.inc()
+            self._evaluated.count += 1
         if not answer.effects:
             return
         steered = False
@@ -75,7 +83,7 @@ class OutcomeMetrics:
         for effect in answer.effects:
             rule, status = effect.considered.rule, effect.considered.status
             source = rule.source
-            self._rules(rule.action.value, status.value, "request" if source == REQUEST else "policy").inc()
+            self._rules(rule.action.value, status.value, "request" if source == REQUEST else "policy").count += 1
             applied = status is Status.APPLIED
             steered |= applied
             if source != REQUEST and (applied or status is Status.SHADOW):
@@ -85,9 +93,14 @@ class OutcomeMetrics:
                 # promise, and counted above.
                 self._share(effect, counted)
         for policy, mode in fired:
-            self._fired(policy, mode).inc()
+            self._fired(policy, mode).count += 1
         if steered and answer.overlap is not None:
             self._overlap.observe(answer.overlap)
+
+    def hand_over(self) -> None:
+        """Add to the metrics what was counted since the last time; from any thread."""
+        for tally in (self._evaluated, *self._rules.all(), *self._fired.all()):
+            tally.hand_over()
 
     def _share(self, effect: Effect, counted: set[tuple[str, str]]) -> None:
         """The shares of one applied rule; a list counts once per concept, however many rules steer it."""

@@ -10,6 +10,7 @@ from server.telemetry.calls import CallMetrics
 from server.telemetry.drift import DriftMetrics
 from server.telemetry.outcome import OutcomeMetrics
 from server.telemetry.served import Reloaded, ServedMetrics
+from server.telemetry.tally import Looked
 from server.telemetry.users import UserMetrics
 from server.telemetry.workers import WorkerMetrics
 from server.types import Answer
@@ -21,6 +22,7 @@ class Telemetry:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
+        self._looked = Looked(registry, self._hand_over)
         ProcessCollector(registry=registry)
         self._calls = CallMetrics(registry)
         self._outcome = OutcomeMetrics(registry)
@@ -33,6 +35,15 @@ class Telemetry:
             registry=registry,
         )  # fmt: skip
         self._decided = {result: decisions.labels(result) for result in ("written", "dropped")}
+        self._looked.start()
+
+    def flush(self) -> None:
+        """Everything counted stands in the metrics; a scrape does it by itself, the end of a worker process has to."""
+        self._looked.now()
+
+    def _hand_over(self) -> None:
+        self._calls.hand_over()
+        self._outcome.hand_over()
 
     def started(self, method: str) -> None:  # noqa: ARG002 - in flight is one number
         """A call came in."""
