@@ -40,7 +40,7 @@ class Exposure(BaseModel):
         default=16 << 10, ge=1 << 10, le=1 << 20, description="headers of one call, in bytes"
     )
     max_concurrent_streams: int = Field(
-        default=128, ge=1, description="calls at once on one connection; more of them wait at the caller"
+        default=1_000, ge=1, description="calls at once on one connection; more of them wait at the caller"
     )
     max_connection_age_seconds: float = Field(
         default=0.0, ge=0, le=7 * 86400,

@@ -76,7 +76,7 @@ def test_a_call_given_up_is_counted_as_cancelled(tmp_path: Path) -> None:
     # Searches through every latent's titles wait for one thread; the last of them wait longer than their caller.
     bundle = write_world(make_world(items=3000, latents=512), tmp_path / "planted")
     search = ListConceptsRequest(family="latent", query="no title has this", page_size=1000)
-    with live(bundle.path) as server, grpc.insecure_channel(server.addresses.grpc) as channel:
+    with live(bundle.path, max_in_flight=1000) as server, grpc.insecure_channel(server.addresses.grpc) as channel:
         stub = ConceptServiceStub(channel)
         calls = [stub.ListConcepts.future(search, timeout=0.5) for _ in range(200)]
         codes = Counter(call.code() for call in calls)
