@@ -26,6 +26,9 @@ CONCEPTS = "steering.v1.ConceptService"
 ATTEMPTS = 4
 """Of one call, the first included, within its deadline."""
 
+RECONNECT_MS = 50
+"""Before a connection that was lost is tried again; the attempts of a call are spread over ten times as long."""
+
 PAGE = 1000
 POLL_SECONDS = 0.05
 MAX_MESSAGE_BYTES = 64 << 20
@@ -63,6 +66,8 @@ class TillerClient:
         options = [
             ("grpc.service_config", json.dumps(_service_config())),
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            # gRPC's second would outlast every attempt: a worker that dies may take a fresh connection with it.
+            ("grpc.initial_reconnect_backoff_ms", RECONNECT_MS),
         ]
         self._channel = (security or Security.from_environment()).channel(target, options, credentials)
         self._recommend = RecommendServiceStub(self._channel)
@@ -195,7 +200,7 @@ class TillerClient:
 def _service_config() -> dict[str, Any]:
     retry = {
         "maxAttempts": ATTEMPTS,
-        "initialBackoff": "0.05s",
+        "initialBackoff": "0.1s",
         "maxBackoff": "1s",
         "backoffMultiplier": 3,
         "retryableStatusCodes": ["UNAVAILABLE"],

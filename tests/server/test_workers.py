@@ -147,7 +147,7 @@ def test_what_the_admin_service_loads_all_load(running: Running, tmp_path: Path)
 
 def test_a_killed_worker_is_unnoticed_by_clients_that_retry(bundle: Path, tmp_path: Path) -> None:
     """Three threads call without pause; twice one of the two workers is killed, and comes back."""
-    with supervised(bundle, tmp_path) as running:
+    with supervised(bundle, tmp_path, "--max-wait-ms", 0) as running:  # while one is away, the other has a queue
         stop, answered, failures = threading.Event(), [0, 0, 0], []
 
         def call(number: int) -> None:
