@@ -108,6 +108,8 @@ def _pushed(rule: Rule, subject: Toward, catalogue: Catalogue, pusher: Pusher, a
     push = pusher.push(subject, catalogue.find(subject.audience)).times(rule.strength)
     rise = asker.asked.elsewhere(push.rows, push.deltas) - asker.asked.scores(push.rows)
     note = "" if push.deltas.any() else f"the audience of {subject.audience} has these items among its ten best already"
+    if push.short:
+        note = f"{push.short} of the items come nearer, and no strength brings them into that audience's ten best"
     return Edit(rule, catalogue.of(rule), float(rise[np.argmax(np.abs(rise))]), push=push, note=note)
 
 

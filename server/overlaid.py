@@ -22,11 +22,15 @@ from server.types import FloatArray, IntArray, Ranking
 
 @dataclass(frozen=True, eq=False)
 class Push:
-    """Items that move: ``rows`` [E] of ``items``, ascending, each by ``deltas`` [E, D] of its embedding."""
+    """Items that move: ``rows`` [E] of ``items``, ascending, each by ``deltas`` [E, D] of its embedding.
+
+    ``short``: how many of them do not get where they should.
+    """
 
     rows: IntArray
     deltas: FloatArray
     items: int
+    short: int = 0
 
     def times(self, part: float) -> Push:
         """The same, so far."""

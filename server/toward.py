@@ -43,15 +43,19 @@ FAR, STEPS = 64.0, 40
 CHUNK = 65_536
 """Items scored at once."""
 
+ROUNDING = 1e-5
 KEPT = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Audience:
-    """A concept's audience. ``asked``: what its mean user asks; ``goal``: the score that strength 1 brings an item to;
-    ``toward`` [D]: where an item's embedding moves, as long as the mean one.
+    """A concept's audience. ``user`` [D]: its mean user; ``asked``: what that user asks.
+
+    ``goal``: the score that strength 1 brings an item to; ``toward`` [D]: where an item's embedding moves, as long as
+    the mean one.
     """
 
+    user: FloatArray
     asked: Asked
     goal: float
     toward: FloatArray
@@ -75,7 +79,9 @@ class Pusher:
         audience = self._audience(concept)
         unit = np.tile(audience.toward, (len(rows), 1))
         deltas = (_reach(audience, rows, unit)[:, None] * unit).astype(np.float32)
-        return Push(rows, deltas, len(self._catalogue.item_ids))
+        found = audience.asked.elsewhere(rows, deltas)
+        short = int((found < audience.goal - ROUNDING * np.abs(found)).sum())
+        return Push(rows, deltas, len(self._catalogue.item_ids), short)
 
     def _make_audience(self, concept: Steerable) -> Audience:
         contents = self._catalogue.bundle.contents
@@ -88,8 +94,9 @@ class Pusher:
         x = np.asarray(contents.user_vectors[users], np.float32)
         taste = [asked.scores(members).mean() - asked.scores(others).mean() for asked in map(self._ask, x)]
         best = np.argsort(-np.asarray(taste), kind="stable")[: max(1, round(AUDIENCE * len(users)))]
-        asked = self._ask(np.asarray(_mean_user(x[best], unit=contents.metric == "cosine"), np.float32))
-        return Audience(asked, _tenth(asked, len(inside)), self._direction(inside))
+        user = _mean_user(x[best], unit=contents.metric == "cosine")
+        asked = self._ask(user)
+        return Audience(user, asked, _tenth(asked, len(inside)), self._direction(inside))
 
     def _direction(self, inside: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> FloatArray:
         """Decoded difference of the members' mean code to the catalogue's, as long as the mean embedding, [D]."""

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from bundle import search_query
 from server.steer import Engine
-from server.subject import Examples, Given, Items, Subject, Toward
+from server.subject import Examples, Given, Items, Mixture, Subject, Toward
 from server.types import Action, Channel, Membership, Query, Ranking, Rule
 from tests.server.worlds import APPROXIMATE, KINDS, NETWORKS, Oracle, engine
 from tests.world import NAMES
@@ -227,3 +227,48 @@ def test_law_6_monotony(action: Action, channel: Channel, kind: str) -> None:
     steps = np.diff(shares) if action is Action.PROMOTE else -np.diff(shares)
     assert (steps >= -1e-9).all(), shares
     assert abs(shares[-1] - shares[0]) > 0.05, shares
+
+
+@pytest.mark.parametrize("kind", ["dot", "cosine", "dot/hnsw-raw", "network"])
+@pytest.mark.parametrize("way", ["set", "like"])
+def test_law_6_monotony_of_sets_and_examples(way: str, kind: str) -> None:
+    """The same for what was made of concepts and of items."""
+    core = engine(kind)
+    western = np.flatnonzero(np.unpackbits(core.catalogue.find("genre:western").members(), bitorder="little"))
+    subject: Subject = {
+        "set": Mixture((("genre:western", 1.0), ("genre:film-noir", 0.5))),
+        "like": Examples(tuple(sorted(core.catalogue.item_ids[row] for row in western[:4]))),
+    }[way]
+    shares = _shares(core, subject, [Query(k=10, user_id=f"u{user}") for user in range(12)])
+    assert (np.diff(shares) >= -1e-9).all(), shares
+    assert shares[-1] > shares[0] + 0.05, shares
+
+
+@pytest.mark.parametrize("kind", ["dot", "bias", "cosine", "dot/hnsw-raw"])
+def test_law_6_monotony_of_items_toward_an_audience(kind: str) -> None:
+    """Items come to the audience the more the stronger the rule; to others they need not."""
+    core = engine(kind)
+    assert core.pusher is not None
+    audience = core.pusher._audience(core.catalogue.find("genre:western"))
+    places = {row: place for place, row in enumerate(audience.asked.search(len(core.retriever), None).items.tolist())}
+    away = [core.catalogue.item_ids[row] for row in places if places[row] > len(places) // 2][:6]
+    subject = Toward(tuple(sorted(away)), "genre:western")
+    query = Query(k=10, embedding=audience.user)
+    shares = _shares(core, subject, [query])
+    assert (np.diff(shares) >= -1e-9).all(), shares
+    (effect,) = core.recommend(
+        replace(query, rules=(Rule(Action.PROMOTE, str(subject), 1.0, subject=subject),))
+    ).effects
+    assert (shares[-1] > shares[0] == 0) == ("no strength brings them into" not in effect.note), shares
+    assert kind == "cosine" or not effect.note
+
+
+def _shares(core: Engine, subject: Subject, asked: list[Query]) -> list[float]:
+    """Mean part of the lists that is the subject's, at growing strengths."""
+    members = np.unpackbits(core.catalogue.subjects.find(subject).members(), bitorder="little")
+    shares = []
+    for strength in (0.0, 0.25, 0.5, 0.75, 1.0):
+        rules = (Rule(Action.PROMOTE, str(subject), strength, subject=subject),)
+        lists = [core.recommend(replace(query, rules=rules)).ranking.items for query in asked]
+        shares.append(float(np.mean([members[rows].mean() for rows in lists])))
+    return shares
