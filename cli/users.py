@@ -27,8 +27,8 @@ SPACE = Annotated[
 ]
 
 
-@app.command("load-redis")
-def load_redis(
+@app.command()
+def load(
     bundle: Folder,
     *,
     redis_url: URL = DEFAULT_URL,
@@ -43,7 +43,7 @@ def load_redis(
     A key is PREFIX:SPACE:USER_ID, a value the vector as little-endian float32. SPACE belongs to the bundle's item
     vectors: load the users of a new training beside the old ones, swap the bundle, and let the old ones expire.
 
-    Example: tiller users load-redis bundles/demo --redis-url redis://127.0.0.1:6379/0
+    Example: tiller users load bundles/demo --redis-url redis://127.0.0.1:6379/0
     """
     from rich.progress import track
 

@@ -136,7 +136,7 @@ class Users:
         if outcome is Outcome.MALFORMED:
             return StoredVectorRefused(
                 f"what the user store has for {user_id!r} is no vector", field="user_id", found=value,
-                hint="Fill it again: tiller users load-redis.",
+                hint="Fill it again: tiller users load.",
             )  # fmt: skip
         return UserStoreDown(
             "the user store does not answer",

@@ -87,7 +87,7 @@ def redis() -> Iterator[RedisServer]:
 def test_users_go_to_redis_and_are_served_from_there(tiller: Tiller, root: Path, redis: RedisServer) -> None:
     bundle = load_bundle(root / "v1")
     space = space_of(bundle.manifest)
-    ran = tiller("users", "load-redis", root / "v1", "--redis-url", redis.url, "--expire-days", 1)
+    ran = tiller("users", "load", root / "v1", "--redis-url", redis.url, "--expire-days", 1)
     assert (ran.code, ran.out) == (0, f"12 users of 16 numbers under tiller:user:{space}:*\n")
     with redis.client() as client:
         assert client.dbsize() == 12
@@ -107,7 +107,7 @@ def test_users_go_to_redis_and_are_served_from_there(tiller: Tiller, root: Path,
 
 
 def test_a_redis_that_is_not_there_is_one_sentence(tiller: Tiller, root: Path, tmp_path: Path) -> None:
-    for command in (("users", "load-redis", root / "v1"), ("users", "show", root / "v1", "u1")):
+    for command in (("users", "load", root / "v1"), ("users", "show", root / "v1", "u1")):
         ran = tiller(*command, "--redis-url", f"unix://{tmp_path}/no.sock")
         assert ran.code == 2
         assert ran.err.startswith("tiller: Redis does")
