@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import threading
 import time
 
@@ -11,6 +12,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from grpc_status import rpc_status
 
 from bundle import Bundle
+from cli.bench.http2 import Connection, ConnectionLost, prefixed
 from client import TillerClient, TillerRpcError
 from protos.steering.v1.recommend_pb2 import RecommendBatchRequest, RecommendRequest
 from protos.steering.v1.recommend_pb2_grpc import RecommendServiceStub
@@ -138,6 +140,25 @@ def test_headers_and_messages_have_their_bounds(large: Bundle) -> None:
             stub.RecommendBatch(_batch(2000), timeout=30)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         stub.Recommend(request, timeout=30)
+
+
+def test_an_old_connection_is_closed_and_callers_do_not_notice(large: Bundle) -> None:
+    with live(large.path, max_connection_age_seconds=0.2) as server, TillerClient(server.addresses.grpc) as client:
+        connection = Connection(server.addresses.grpc, "/steering.v1.RecommendService/Recommend")
+        connection.call(prefixed(RecommendRequest(user_id="u1", k=3).SerializeToString()), 0.0)
+        with pytest.raises(ConnectionLost):
+            _read_on(connection)
+        connection.close()
+        for _ in range(20):
+            assert len(client.recommend(user_id="u1", k=3).items) == 3
+            time.sleep(0.03)
+
+
+def _read_on(connection: Connection) -> None:
+    while True:
+        connection.write()
+        select.select([connection.socket], (), (), 30)
+        connection.read()
 
 
 def test_attributes_have_their_bound(large: Bundle) -> None:
