@@ -3,7 +3,7 @@
     python -m benchmarks.reliability soak [--minutes 30] [--share 0.7]
 
 One server with policies and a decision log, one client process with open-loop arrivals (Poisson) of calls with 0, 1, 8
-and 32 rules. Capacity is measured first, with as many calls in flight as keep the server busy. Memory, threads and open
+and 32 rules. Capacity is measured first, with as many calls in flight as keep the server busy; nothing is shed. Memory, threads and open
 files are read every ten seconds; the first tenth of the time is for warming up. Growth is judged between the medians of
 the first and the last third of what follows. Draws them over time. Exit code 1 if something grew, or a call failed.
 """
@@ -22,6 +22,7 @@ import yaml
 from benchmarks.reliability.ground import Served, bar, catalogue, save, serving
 from benchmarks.reliability.judge import Truth
 from cli.bench.children import LoadClient, load_client
+from cli.bench.measure import PATIENT
 from cli.bench.workload import SINGLE_METHOD, make_cases, make_workload
 
 READ_SECONDS = 10.0
@@ -43,7 +44,7 @@ def run(asked: argparse.Namespace) -> int:
     with catalogue(asked.bundle) as bundle, tempfile.TemporaryDirectory(prefix="tiller-soak-") as place:
         folder = Path(place)
         policies = _policies(folder / "policies", bundle)
-        flags = ("--policies", policies, "--decision-log", folder / "decisions.jsonl", "--decision-log-mib", "4")
+        flags = ("--policies", policies, "--decision-log", folder / "decisions.jsonl", "--decision-log-mib", "4", *PATIENT)
         work = make_workload(bundle, tuple(case for case in make_cases(2) if case.lists == 1), 10)
         mix = tuple(message for group in zip(*work.payloads.values(), strict=True) for message in group)
         with serving(bundle, *flags) as served, load_client(folder, {"mix": mix}) as client:
