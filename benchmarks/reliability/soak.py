@@ -3,9 +3,10 @@
     python -m benchmarks.reliability soak [--minutes 30] [--share 0.7]
 
 One server with policies and a decision log, one client process with open-loop arrivals (Poisson) of calls with 0, 1, 8
-and 32 rules. Capacity is measured first, with as many calls in flight as keep the server busy; nothing is shed. Memory, threads and open
-files are read every ten seconds; the first tenth of the time is for warming up. Growth is judged between the medians of
-the first and the last third of what follows. Draws them over time. Exit code 1 if something grew, or a call failed.
+and 32 rules. Capacity is measured first, with as many calls in flight as keep the server busy; nothing is shed. Memory,
+threads and open files are read every ten seconds; the first tenth of the time is for warming up. Growth is judged between
+the medians of the first and the last third of what follows. Draws them over time. Exit code 1 if something grew, or a
+call failed.
 """
 
 from __future__ import annotations
@@ -44,10 +45,13 @@ def run(asked: argparse.Namespace) -> int:
     with catalogue(asked.bundle) as bundle, tempfile.TemporaryDirectory(prefix="tiller-soak-") as place:
         folder = Path(place)
         policies = _policies(folder / "policies", bundle)
-        flags = ("--policies", policies, "--decision-log", folder / "decisions.jsonl", "--decision-log-mib", "4", *PATIENT)
+        log = ("--decision-log", folder / "decisions.jsonl", "--decision-log-mib", "4")
         work = make_workload(bundle, tuple(case for case in make_cases(2) if case.lists == 1), 10)
         mix = tuple(message for group in zip(*work.payloads.values(), strict=True) for message in group)
-        with serving(bundle, *flags) as served, load_client(folder, {"mix": mix}) as client:
+        with (
+            serving(bundle, "--policies", policies, *log, *PATIENT) as served,
+            load_client(folder, {"mix": mix}) as client,
+        ):
             rate = asked.share * _capacity(client, served)
             seen, answers = _load(client, served, rate, asked.minutes * 60)
     thirds = {name: _thirds([one[name] for one in seen]) for name in MOST_GROWTH}
