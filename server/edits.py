@@ -121,7 +121,7 @@ def signed_dose(rule: Rule, steerable: Steerable, asker: Asker, dial: Dial) -> f
     base, k = asker.base, asker.k
     if not len(base.items):
         return 0.0
-    units = dial.units(rule.concept, rule.channel.value, _action(rule), k=k, strength=rule.strength)
+    units = dial.units(rule.concept, rule.channel.value, _action(rule), k=k, strength=rule.strength) / steerable.lift
     if rule.action is Action.DEMOTE:
         members = np.flatnonzero(steerable.gain[base.items] >= dose.MEMBER_READOUT)
         best = float(base.scores[members[0]]) if len(members) else None

@@ -23,7 +23,7 @@ class Steerable:
 
     ``gain`` [N] in [0, 1]: read-out per item. ``direction`` [L] in code space with ``effect``, the score units by which
     one unit of it raises a member over an average item. ``labels``, ``readouts``: packed membership bits; a latent has
-    no labels.
+    no labels. ``graded``: its members' read-outs are well below 1, as those of a set or of examples are.
     """
 
     id: str
@@ -33,6 +33,7 @@ class Steerable:
     labels: BitArray | None
     readouts: BitArray
     vectors: FloatArray
+    graded: bool = False
 
     @cached_property
     def posting(self) -> IntArray:
@@ -44,6 +45,11 @@ class Steerable:
     def core(self) -> int:
         """How many items of the posting list count as members when a dose is measured (bundle.dose)."""
         return int((self.posting_gain >= dose.MEMBER_READOUT).sum())
+
+    @cached_property
+    def lift(self) -> float:
+        """What a dose of 1 raises an average member by: a dose is measured by members, and must be larger so much."""
+        return float(self.posting_gain[: self.core].mean()) if self.graded and self.core else 1.0
 
     @cached_property
     def posting_vectors(self) -> FloatArray:

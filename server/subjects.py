@@ -156,8 +156,9 @@ class Subjects:
             moved = unit.astype(np.float64) @ self._contents.sae.user.w_dec
             effect = float(self._lift(inside.astype(np.bool_)) @ moved)
         return Steerable(
-            id=name, gain=gain, direction=unit, effect=effect, labels=labels, readouts=readouts, vectors=self._vectors
-        )
+            id=name, gain=gain, direction=unit, effect=effect, labels=labels, readouts=readouts, vectors=self._vectors,
+            graded=True,
+        )  # fmt: skip
 
     def _lift(self, inside: npt.NDArray[np.bool_]) -> Array:
         """Mean search vector of the members over that of all items, [D], without a bias."""

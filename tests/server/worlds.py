@@ -178,12 +178,15 @@ class Oracle:
             if isinstance(rule.subject, Toward):
                 pushed.append((rule, rule.strength))
                 continue
-            inside = np.sort(base[allowed & (self.gain_of(rule) >= dose.MEMBER_READOUT)])[::-1]
+            gain = self.gain_of(rule)
+            counted = gain >= dose.MEMBER_READOUT
+            inside = np.sort(base[allowed & counted])[::-1]
             if rule.action is Action.PROMOTE:
                 amount = 2 * rule.strength * dose.promote_unit(ranked, inside, k)
             else:
                 amount = -2 * rule.strength**2 * dose.demote_unit(ranked, inside[0] if len(inside) else None, k)
-            doses.append((rule, amount))
+            graded = isinstance(rule.subject, Mixture | Examples) and counted.any()
+            doses.append((rule, amount / gain[counted].mean() if graded else amount))
         return self.steered(x, doses, pushed), allowed
 
     def steered(
