@@ -27,6 +27,7 @@ from server.workers import count
 from tests.live import process, scrape, wait_for_addresses
 from tests.world import make_world, write_world
 
+RECOMMENDED = 'tiller_requests_total{code="OK",method="Recommend"}'
 POLICY = "policies:\n  - {{name: {name}, owner: x, rules: [{{action: demote, concept: {concept}}}]}}\n"
 
 
@@ -97,9 +98,9 @@ def running(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def test_two_processes_answer_on_one_port_and_one_page_counts_all(running: Running) -> None:
     assert len(running.workers()) == 2
     assert running.addresses["pid"] == running.child.pid
-    before = scrape(running.addresses["metrics"]).get('tiller_requests_total{code="OK",method="Recommend"}', 0)
+    before = scrape(running.addresses["metrics"]).get(RECOMMENDED, 0)
     assert running.ask(24) == [3] * 24  # one chance in eight million that one worker gets all connections
-    metrics = running.until(lambda found: found['tiller_requests_total{code="OK",method="Recommend"}'] == before + 24)
+    metrics = running.until(lambda found: found[RECOMMENDED] == before + 24)
     assert metrics["tiller_workers"] == 2
     assert metrics["tiller_in_flight"] == 0
     bundle_id = running.addresses["bundle_id"]
@@ -162,13 +163,17 @@ def test_a_killed_worker_is_unnoticed_by_clients_that_retry(bundle: Path, tmp_pa
         threads = [threading.Thread(target=call, args=(number,)) for number in range(3)]
         for thread in threads:
             thread.start()
+        counted = 0.0
         for killed in range(1, 3):
+            before = running.until(lambda found, least=counted: found.get(RECOMMENDED, 0) > least)[RECOMMENDED]
             os.kill(running.workers()[killed % 2], signal.SIGKILL)
             running.until(
                 lambda found, killed=killed: (
                     found["tiller_worker_restarts_total"] == killed and found["tiller_workers"] == 2
                 )
             )
+            counted = scrape(running.addresses["metrics"])[RECOMMENDED]
+            assert counted >= before  # what a worker counted is not lost with it
         so_far = list(answered)
         while not all(now > then for now, then in zip(answered, so_far, strict=True)):
             time.sleep(0.01)
@@ -176,9 +181,6 @@ def test_a_killed_worker_is_unnoticed_by_clients_that_retry(bundle: Path, tmp_pa
         for thread in threads:
             thread.join()
         assert failures == []
-        requests = scrape(running.addresses["metrics"])['tiller_requests_total{code="OK",method="Recommend"}']
-        # What a worker counted is not lost with it; a call may have been counted and not sent, or sent and not counted.
-        assert abs(requests - sum(answered)) <= 2 * 2 * len(threads)
         running.child.send_signal(signal.SIGINT)
         log, _ = running.child.communicate(timeout=30)
     ended = [json.loads(line) for line in log.splitlines() if '"worker ended"' in line]
