@@ -112,12 +112,12 @@ def _turn(connections: list[Connection], wait: float) -> list[tuple[float, bool]
     return [finished for one in readable for finished in sockets[one].read()]
 
 
-def measure(bundle: Path, times: list[float], seconds: float) -> dict[str, Any]:
+def measure(bundle: Path, times: list[float], seconds: float, flags: list[str]) -> dict[str, Any]:
     """Capacity, unloaded latency, and what every overload did."""
     with serving(bundle, "--max-wait-ms", 0) as server:
         capacity(server["grpc"], 1.0)
         most = capacity(server["grpc"], min(seconds, 5.0))
-    with serving(bundle) as server:
+    with serving(bundle, *flags) as server:
         offered(server["grpc"], UNLOADED * most, 1.0)
         unloaded = _figures(offered(server["grpc"], UNLOADED * most, max(seconds, 300 / most / UNLOADED)))
         found: dict[str, Any] = {"per_second": most, "unloaded": unloaded, "overload": []}
@@ -171,10 +171,11 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("runs/overload"), help="folder of overload.json and catalogues"
     )
+    parser.add_argument("--flag", action="append", default=[], help="of the server, as --flag=--max-in-flight=32")
     asked = parser.parse_args()
     results = {}
     for items in asked.items:
-        found = results[str(items)] = measure(kept_catalogue(asked.out, items), asked.times, asked.seconds)
+        found = results[str(items)] = measure(kept_catalogue(asked.out, items), asked.times, asked.seconds, asked.flag)
         print(f"{items:,} items, {found['per_second']:.0f} calls/s, unloaded {found['unloaded']['answered_ms']} ms")
         for one in found["overload"]:
             refused = f"{one['refused']:,}, {one['hinted']:,.0f} of them with a hint"

@@ -25,8 +25,8 @@ def make_server(
             ("grpc.absolute_max_metadata_size", settings.max_metadata_bytes),
             ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
             # Calls that lie in gRPC, not taken up yet; beyond, gRPC itself cancels them (docs/decisions/022).
-            ("grpc.server.max_pending_requests", 4 * settings.max_in_flight),
-            ("grpc.server.max_pending_requests_hard_limit", 4 * settings.max_in_flight + 1),
+            ("grpc.server.max_pending_requests", settings.max_in_flight),
+            ("grpc.server.max_pending_requests_hard_limit", settings.max_in_flight + 1),
             *_ages(settings),
             # Without it Linux lets a second server take the same port and half of the calls, silently.
             ("grpc.so_reuseport", int(settings.reuse_port)),

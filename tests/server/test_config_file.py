@@ -60,8 +60,8 @@ def test_all_faults_of_all_three_at_once(file: Path, monkeypatch: pytest.MonkeyP
             "  --log-level (TILLER_LOG_LEVEL): found 'loud', expected: 'debug', 'info', 'warning' or 'error'\n"
             "  F:4: max-k: found 0, expected: greater than or equal to 1\n"
             "  F:7: max-batch: found [1], expected: a valid integer\n"
-            "  --bundle (TILLER_BUNDLE): not given, expected: folder of the bundle to serve; its checksums are proved at "
-            "start\n"
+            "  --bundle (TILLER_BUNDLE): not given, expected: folder of the bundle to serve; "
+            "its checksums are proved at start\n"
             "  F:3: port: found 'high', expected: a valid integer, unable to parse string as an integer\n"
             "python -m server --help lists them all."
         ).splitlines()
