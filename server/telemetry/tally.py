@@ -67,10 +67,15 @@ class CounterTally:
             self._told = count
 
 
+def shared() -> bool:
+    """Whether this process writes to files that another one reads: it is one of several workers."""
+    return bool(getattr(ValueClass, "_multiprocess", False))
+
+
 class Looked(Collector):
     """Has everything handed over whenever ``registry`` is read, before it is; make it before the metrics.
 
-    Where worker processes write to files that their parent reads, nobody looks here: then a thread does it, once started.
+    Where worker processes write to files that their parent reads, nobody looks here: a thread does it, once started.
     """
 
     def __init__(self, registry: CollectorRegistry, hand_over: Callable[[], None]) -> None:
@@ -80,7 +85,7 @@ class Looked(Collector):
 
     def start(self) -> None:
         """The thread, where one is needed."""
-        if getattr(ValueClass, "_multiprocess", False):
+        if shared():
             threading.Thread(target=self._again_and_again, name="tally", daemon=True).start()
 
     def now(self) -> None:
