@@ -397,7 +397,7 @@ def test_not_one_forbidden_item_while_policies_change_under_load(bundle: Bundle,
         return forbidden
 
     with (
-        live(bundle.path, policies=folder, policy_poll_seconds=QUICK, share_sample=0.0) as server,
+        live(bundle.path, policies=folder, policy_poll_seconds=QUICK, share_sample=0.0, max_wait_ms=0.0) as server,
         ThreadPoolExecutor(4) as pool,
     ):
         asking = [pool.submit(ask, server, user) for user in range(4)]

@@ -376,7 +376,7 @@ def test_swaps_under_load_cost_no_request_and_every_answer_is_of_one_bundle(
         for engine in engines.values()
     }
     assert len({tuple(items) for items in right.values()}) == len(right)
-    with live(mount / "bundle", bundle_poll_seconds=QUICK, share_sample=0.0) as server:
+    with live(mount / "bundle", bundle_poll_seconds=QUICK, share_sample=0.0, max_wait_ms=0.0) as server:
         stop, seen = threading.Event(), set()
 
         def ask() -> int:
