@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from bundle import Activation, SaeWeights, TowerWeights, UserProfile, load_bundle, measure_users, profile_users
 from bundle.profile import FEWEST, MOST, QUANTILES
+from offline.export import export_bundle
 from tests.world import make_world, write_world
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "v1"
@@ -109,3 +111,12 @@ def test_a_bundle_carries_it_and_old_bundles_have_none(tmp_path: Path) -> None:
     assert write_world(make_world(), tmp_path / "few").manifest.user_profile is None
     for golden in sorted(GOLDEN.iterdir()):
         assert load_bundle(golden).manifest.user_profile is None
+
+
+def test_a_bundle_that_stores_no_users_knows_them_all_the_same(tmp_path: Path) -> None:
+    contents = make_world(users=300).contents
+    users = contents.user_vectors
+    kept = replace(contents, user_ids=None, user_vectors=None)
+    manifest = export_bundle(tmp_path / "b", kept, name="n", recommender="r", provenance={}, users=users)
+    assert manifest.dims.users == 0
+    assert manifest.user_profile == profile_users(contents.sae, users, unit=False)
