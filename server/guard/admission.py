@@ -32,7 +32,7 @@ COOLING = 1.0
 """Seconds without a refusal, after which an overload is over."""
 
 WAIT_SEARCHES = 2.0
-LEAST_WAIT, MOST_WAIT = 0.001, 0.1
+LEAST_WAIT, MOST_WAIT = 0.002, 0.1
 """What a call may wait in an overload where no time is set: as long as so many searches take, between these seconds."""
 
 HINTS = 0.1, 2.0
@@ -165,7 +165,9 @@ class Admission:
             future, since, patient = self._waiting.popleft()
             if future.done():  # its caller left
                 continue
-            if patient or not self._overload(now) or now - since <= self._longest() + self.search_seconds:
+            # Refusing the only one that waits would shorten nobody's wait: the loop was held by something else.
+            alone = not self._waiting
+            if patient or alone or not self._overload(now) or now - since <= self._longest() + self.search_seconds:
                 future.set_result(None)
                 self._begin(now)
                 return

@@ -136,3 +136,19 @@ def test_without_bounds_nobody_is_refused() -> None:
         return len((await flood(Admission(), 300, 0.0, 0.0))[0])
 
     assert asyncio.run(ask(_flood)) == 300
+
+
+def test_one_caller_alone_is_never_refused() -> None:
+    async def ask() -> int:
+        admission, answered = Admission(100, 0.0001), 0
+        end = time.perf_counter() + 3 * STANDING
+        while time.perf_counter() < end:  # without an idle moment, so that it looks like an overload
+            admission.came()
+            admission.enter()
+            await admission.turn()
+            time.sleep(0.002)
+            admission.leave()
+            answered += 1
+        return answered
+
+    assert asyncio.run(ask()) > 10
