@@ -101,7 +101,7 @@ Subject = Mixture | Examples | Items | Toward
 
 
 def kind_of(subject: Subject) -> str:
-    """ "set", "like", "items" or "toward": where a text would name items, or be one of too many."""
+    """What is named where a text would have items in it, or be one of too many: "set", "like", "items", "toward"."""
     kinds = {Mixture: "set", Examples: "like", Items: "items", Toward: "toward"}
     return kinds[type(subject)]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -111,14 +112,13 @@ def test_saved_in_force_listed_kept_and_deleted(
         ("custom:a", {"items": ["i1"], "display_name": "x" * 201}, "concept.display_name", "display_name: found 201"),
     ],
 )
-def test_refused(
-    admin: TillerAdmin, folder: Path, concept_id: str, parts: dict[str, object], field: str, sentence: str
-) -> None:
+def test_refused(admin: TillerAdmin, concept_id: str, parts: dict[str, object], field: str, sentence: str) -> None:
+    before = admin.status().policy_revision
     with pytest.raises(TillerRpcError) as refused:
         admin.save_concept(concept_id, **parts)  # type: ignore[arg-type]
     assert [violation.field for violation in refused.value.violations] == [field]
     assert sentence in refused.value.message
-    assert list(folder.glob("*")) == [] or "custom:a" not in (folder / "concepts.yaml").read_text()
+    assert admin.reload().policy_revision == before
 
 
 def test_deleting_what_is_not_there(admin: TillerAdmin) -> None:
@@ -132,3 +132,25 @@ def test_a_server_without_a_policy_folder_takes_none(bundle: Bundle) -> None:
         with pytest.raises(TillerRpcError, match="no policy folder to keep concepts in") as refused:
             admin.save_concept("custom:a", items=["i1"])
         assert refused.value.code.name == "PERMISSION_DENIED"
+
+
+def test_a_file_that_somebody_writes_is_taken_and_a_bad_one_leaves_the_last_good_in_force(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    with (
+        live(bundle.path, policies=tmp_path, policy_poll_seconds=0.1, admin_port=0) as server,
+        TillerAdmin(server.addresses.admin) as admin,
+    ):
+        (tmp_path / "ours.yaml").write_text("concepts:\n  custom:shelf: {items: [i3, i4]}\n")
+        _until(lambda: [one.id for one in admin.custom_concepts().concepts] == ["custom:shelf"])
+        (tmp_path / "ours.yaml").write_text("concepts:\n  custom:shelf: {itms: [i3, i4]}\n")
+        _until(lambda: admin.status().stale)
+        assert "ours.yaml:2: concepts.custom:shelf.itms: unknown key" in admin.status().error
+        assert [list(one.items) for one in admin.custom_concepts().concepts] == [["i3", "i4"]]
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end, "never came to be"
+        time.sleep(0.02)

@@ -14,8 +14,8 @@ from offline.evaluate.methods import METHODS, Methods, bounded
 from offline.evaluate.panel import Panel
 from offline.evaluate.steering import Lists
 from offline.evaluate.subject import POSTING_FLOOR
-from server.steerable import POSTING_FLOOR as SERVED_FLOOR
 from server.steer import Engine
+from server.steerable import POSTING_FLOOR as SERVED_FLOOR
 from server.types import Action, Channel, Query, Rule
 from tests.offline.evaluate.planted import embeddings_of, subject_of
 from tests.world import World, make_world, write_world
