@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping
+from bisect import bisect_right
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bundle import dose
@@ -24,7 +24,6 @@ from bundle import dose
 Channel = Literal["item", "query"]
 Action = Literal["promote", "demote"]
 Share = Annotated[float, Field(ge=0, le=1)]
-FloatArray = npt.NDArray[np.float64]
 
 POOR_LEFT = 0.2
 """Part of the base share that a demotion of strength 1 may leave before its reach counts as poor."""
@@ -156,7 +155,7 @@ class Dial:
     """Units of a dose by concept, channel, action, list length and strength."""
 
     def __init__(self, calibration: Calibration) -> None:
-        self._strengths = np.asarray(calibration.strengths, np.float64)
+        self._strengths = list(calibration.strengths)
         grouped: dict[tuple[str, Channel, Action], dict[int, Curve]] = {}
         for curve in calibration.curves:
             grouped.setdefault((curve.concept, curve.channel, curve.action), {})[curve.k] = curve
@@ -184,12 +183,10 @@ class Dial:
             curve = dose.demote_dose if action == "demote" else dose.promote_dose
             return curve(strength, 1.0)
         lengths, rows = table
-        at = float(np.interp(math.log(k), lengths, np.arange(len(lengths))))
-        low = int(at)
-        value = np.interp(strength, self._strengths, rows[low])
-        if at > low:
-            value += (at - low) * (np.interp(strength, self._strengths, rows[low + 1]) - value)
-        return float(value)
+        low, beyond = _place(math.log(k), lengths)
+        place, part = _place(strength, self._strengths)
+        value = _between(rows[low], place, part)
+        return value if not beyond else value + beyond * (_between(rows[low + 1], place, part) - value)
 
     def poor(self, concept: str, channel: Channel, action: Action, *, k: int) -> str:
         """One sentence where strength 1 does not do what its name promises; empty where it does or nothing is known."""
@@ -202,22 +199,36 @@ class Dial:
         return None if not by_k else by_k[min(by_k, key=lambda other: abs(math.log(other) - math.log(k)))]
 
 
-Table = tuple[FloatArray, FloatArray]
+Table = tuple[list[float], list[list[float]]]
 
 
 def _table(by_k: Mapping[int, Curve]) -> Table:
-    """Log list lengths [K], ascending, and the units [K, S]."""
+    """Log list lengths [K], ascending, and the units [K, S]; lists, because one number is looked up at a time."""
     lengths = sorted(by_k)
-    return np.log(np.asarray(lengths, np.float64)), np.array([by_k[k].units for k in lengths], np.float64)
+    return [math.log(k) for k in lengths], [list(by_k[k].units) for k in lengths]
+
+
+def _place(value: float, ascending: Sequence[float]) -> tuple[int, float]:
+    """Where a value lies: after which entry, and how far on the way to the next one, in [0, 1); an end beyond it."""
+    low = bisect_right(ascending, value) - 1
+    if low < 0:
+        return 0, 0.0
+    if low + 1 == len(ascending):
+        return low, 0.0
+    return low, (value - ascending[low]) / (ascending[low + 1] - ascending[low])
+
+
+def _between(row: Sequence[float], low: int, part: float) -> float:
+    return row[low] if not part else row[low] + part * (row[low + 1] - row[low])
 
 
 def _typical(tables: list[Table]) -> Table | None:
     """The median curve of all concepts, over those with the most common list lengths."""
     if not tables:
         return None
-    lengths = max((tuple(table[0]) for table in tables), key=len)
-    rows = [table[1] for table in tables if tuple(table[0]) == lengths]
-    return np.asarray(lengths), np.median(rows, axis=0)
+    lengths = max((table[0] for table in tables), key=len)
+    rows = [table[1] for table in tables if table[0] == lengths]
+    return lengths, np.median(rows, axis=0).tolist()
 
 
 def _document(value: object, indent: str) -> str:

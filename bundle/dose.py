@@ -47,10 +47,14 @@ def _at(scores: ScoreArray, rank: int) -> float:
     return float(scores[min(rank, len(scores)) - 1])
 
 
+def _between(value: float, lower: float, upper: float) -> float:
+    return min(max(value, lower), upper)  # numpy's clip takes ten times as long for one number
+
+
 def gap(best: ScoreArray) -> float:
     """``s(10) - s(100)`` of descending scores; never below a tiny share of their size, so that a unit is never 0."""
-    width = _at(best, 10) - _at(best, 100)
-    return max(width, 1e-3 * float(np.abs(best[:100]).max()), 1e-6)
+    last = _at(best, 100)
+    return max(_at(best, 10) - last, 1e-3 * max(abs(float(best[0])), abs(last)), 1e-6)
 
 
 def promote_unit(best: ScoreArray, members_best: ScoreArray, k: int) -> float:
@@ -59,7 +63,7 @@ def promote_unit(best: ScoreArray, members_best: ScoreArray, k: int) -> float:
         return 0.0
     half = max(1, k // 2)
     width = gap(best)
-    return float(np.clip(_at(best, half) - _at(members_best, half), LOWER * width, UPPER * width))
+    return _between(_at(best, half) - _at(members_best, half), LOWER * width, UPPER * width)
 
 
 def demote_unit(best: ScoreArray, best_member: float | None, k: int) -> float:
@@ -67,4 +71,4 @@ def demote_unit(best: ScoreArray, best_member: float | None, k: int) -> float:
     width = gap(best)
     if best_member is None:
         return LOWER * width
-    return float(np.clip(best_member - _at(best, 2 * k), LOWER * width, UPPER * width))
+    return _between(best_member - _at(best, 2 * k), LOWER * width, UPPER * width)

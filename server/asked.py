@@ -116,14 +116,11 @@ class ReadOff(ABC):
 
     def best_members(self, steerable: Steerable, n: int, allowed: BitArray | None) -> FloatArray:
         """See Asked."""
-        head, values = self.scored.head, self.scored.values
-        inside = steerable.gain.take(head.items) >= dose.MEMBER_READOUT
-        if allowed is not None:
-            inside &= bits.has_each(allowed, head.items)
-        found = head.scores[inside][:n]
+        head, values = self.scored.within(allowed), self.scored.values
+        found = head.scores[steerable.gain.take(head.items) >= dose.MEMBER_READOUT][:n]
         if len(found) == n:
             return found
-        rows = np.flatnonzero(steerable.gain >= dose.MEMBER_READOUT)
+        rows = steerable.members_by_readout
         return _best(values[rows if allowed is None else rows[bits.has_each(allowed, rows)]], n)
 
     def posting(self, steerable: Steerable) -> None:  # noqa: B027 - what is read off needs no list

@@ -215,11 +215,8 @@ class Catalogue:
         return all(word in joined for word in words)
 
     def _latent_number(self, concept_id: str) -> int | None:
-        """113 for ``latent:113``; None for anything else, ``latent:0113`` included: one latent has one name."""
-        family, _, value = concept_id.partition(":")
-        if family != LATENT_FAMILY or not (value.isascii() and value.isdigit()) or str(int(value)) != value:
-            return None
-        return int(value) if int(value) < self.latents else None
+        latent = _latent_named(concept_id)
+        return latent if latent is not None and latent < self.latents else None
 
     def _concept(self, concept: Concept) -> Steerable:
         arrays, row = self.bundle.contents.arrays, concept.row
@@ -267,6 +264,15 @@ class Catalogue:
         return UnknownConcept(
             "unknown concept", found=repr(concept_id), hint=f"Nearest: {_nearest(concept_id, self._named)}."
         )
+
+
+@lru_cache(maxsize=1024)
+def _latent_named(concept_id: str) -> int | None:
+    """113 for ``latent:113``; None for anything else, ``latent:0113`` included: one latent has one name."""
+    family, _, value = concept_id.partition(":")
+    if family != LATENT_FAMILY or not (value.isascii() and value.isdigit()) or str(int(value)) != value:
+        return None
+    return int(value)
 
 
 def _nearest(given: str, names: dict[str, object] | dict[str, Steerable] | dict[str, int]) -> str:

@@ -42,6 +42,11 @@ class Steerable:
         return touched[np.argsort(-self.gain[touched], kind="stable")]
 
     @cached_property
+    def members_by_readout(self) -> IntArray:
+        """Items that count as members when a dose is measured (bundle.dose), ascending."""
+        return np.flatnonzero(self.gain >= dose.MEMBER_READOUT)
+
+    @cached_property
     def core(self) -> int:
         """How many items of the posting list count as members when a dose is measured (bundle.dose)."""
         return int((self.posting_gain >= dose.MEMBER_READOUT).sum())

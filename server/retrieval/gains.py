@@ -62,15 +62,17 @@ class Gain:
 
 def total_gain(gains: Sequence[Gain], rows: IntArray) -> ScoreArray:
     """What all rules add to each item's score, [R]; an item's bits do not depend on the others."""
-    values = np.empty((len(gains), len(rows)), np.float64)
-    for place, gain in enumerate(gains):
-        values[place] = gain.readout.take(rows)
+    total = np.zeros(len(rows), np.float64)
+    values = np.empty(len(rows), np.float32)
+    part = np.empty(len(rows), np.float64)
+    for gain in gains:
+        gain.readout.take(rows, out=values, mode="clip")  # any other mode works in a copy
+        np.multiply(values, gain.dose, out=part, dtype=np.float64)
         if gain.floor > 0:
-            values[place][values[place] < gain.floor] = 0
+            part *= values >= np.float32(gain.floor)
         if gain.shield is not None:
-            values[place] *= gain.shield.of(rows)
-        values[place] *= gain.dose
-    total: ScoreArray = values.sum(0)
+            part *= gain.shield.of(rows)
+        total += part
     return total
 
 

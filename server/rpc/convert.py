@@ -16,6 +16,7 @@ from protos.steering.v1 import concepts_pb2, rules_pb2
 from protos.steering.v1 import recommend_pb2 as pb
 from server.catalogue import Catalogue
 from server.errors import InvalidRequest
+from server.rpc.items import items_of
 from server.subject import Given, Subject, parts_of
 from server.types import (
     DEFAULT_STRENGTH,
@@ -199,9 +200,12 @@ def to_response(answer: Answer, query: Query, catalogue: Catalogue, request_id: 
         policy_revision=answer.policy_revision,
         unknown_excluded=answer.unknown_excluded,
     )
-    _add_items(response.items.add, answer.ranking, answer.explanations, catalogue)
+    if answer.explanations:
+        _add_explained(response.items.add, answer.ranking, answer.explanations, catalogue)
+    else:
+        items_of(catalogue).add(response, "items", answer.ranking)
     if query.baseline and answer.baseline is not None:
-        _add_items(response.baseline.add, answer.baseline, (), catalogue)
+        items_of(catalogue).add(response, "baseline", answer.baseline)
         response.overlap = 0.0 if answer.overlap is None else answer.overlap
     if answer.history is not None:
         used, unknown = answer.history
@@ -244,16 +248,12 @@ def _bare_message(rule: Rule, number: Any) -> rules_pb2.Rule:
     return rules_pb2.Rule(action=number, concept=rule.concept, strength=rule.strength, channel=channel)
 
 
-def _add_items(
+def _add_explained(
     add: Callable[..., pb.ScoredItem], ranking: Ranking, explanations: tuple[Explanation, ...], catalogue: Catalogue
 ) -> None:
     """Fill a list of the response in place: a list of messages handed over would be copied, at twice the time."""
     ids, titles = catalogue.item_ids, catalogue.titles
     rows, scores = ranking.items.tolist(), ranking.scores.tolist()
-    if not explanations:
-        for row, score in zip(rows, scores, strict=True):
-            add(item_id=ids[row], score=score, title=titles[row])
-        return
     for row, score, why in zip(rows, scores, explanations, strict=True):
         add(item_id=ids[row], score=score, title=titles[row], explanation=_explanation(why))
 

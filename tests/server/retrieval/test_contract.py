@@ -149,7 +149,9 @@ def test_ties_go_to_the_lower_row() -> None:
     found = steered_search(make("flat", vectors), np.ones(D, np.float32), 3, [gain], None)
     assert found.items.tolist() == [15, 16, 17]
     crowd = np.ones((500, D), np.float32)
-    whole = Scored(crowd @ np.ones(D, np.float32)).steered(3, [Gain(-1.0, np.r_[np.ones(15), np.zeros(485)])], None)
+    whole = Scored(crowd @ np.ones(D, np.float32)).steered(
+        3, [Gain(-1.0, np.r_[np.ones(15), np.zeros(485)].astype(np.float32))], None
+    )
     assert whole.items.tolist() == [15, 16, 17]
 
 
