@@ -61,7 +61,9 @@ class _Slot:
 
 def count(settings: Settings) -> int:
     """How many workers are asked for."""
-    return settings.workers if settings.workers != "auto" else len(os.sched_getaffinity(0))
+    if settings.workers != "auto":
+        return settings.workers
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def supervise(settings: Settings, log: FilteringBoundLogger, work: Callable[[Place], None]) -> int:
@@ -242,8 +244,10 @@ class _Supervisor:
         return code
 
     def _pass_on(self, number: signal.Signals) -> None:
-        for pid in self.pids():
-            os.kill(pid, number)
+        for slot in self._slots:
+            # One that still loads would die of a SIGHUP, and reads what is there now anyway.
+            if slot.alive and slot.process and slot.process.pid and (slot.addresses or number != signal.SIGHUP):
+                os.kill(slot.process.pid, number)
 
     def _stop_asked(self, *_: object) -> None:
         self._told_to_stop += 1
