@@ -23,6 +23,7 @@ from server.explain import explain
 from server.policy import PolicySet, resolve
 from server.retrieval import Retriever, open_retriever
 from server.settings import Limits
+from server.subject import Toward
 from server.toward import Pusher
 from server.types import Action, Answer, Explanation, FloatArray, Order, Plan, Query, Ranking, Rule
 from server.validate import validate
@@ -148,6 +149,15 @@ class Engine:
             self.recommend(Query(k=k, embedding=x, rules=(Rule(action, offered),)))
         code, scale = self.encoder.encode(x)
         self.encoder.displacement(code, scale)
+        self.warm_policies()
+
+    def warm_policies(self) -> None:
+        """Make what the policies name, so that no request waits for it."""
+        assert self.pusher is not None  # __post_init__
+        for policy in self.policies.policies if self.policies is not None else ():
+            for rule in policy.rules if policy.enabled else ():
+                if self.catalogue.offers(rule) and isinstance(rule.subject, Toward):  # of others its author is warned
+                    self.pusher.push(rule.subject, self.catalogue.find(rule.subject.audience))
 
     def _user(self, query: Query) -> tuple[FloatArray, FloatArray, list[int]]:
         """The user's embedding [D] (unit length for cosine), the same as an index is asked [D'], the history's rows."""

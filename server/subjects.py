@@ -94,7 +94,8 @@ class Subjects:
         if isinstance(subject, Examples):
             return self._examples(subject)
         if isinstance(subject, Toward):
-            self._find(subject.audience)
+            if not bits.count(self._find(subject.audience).members(), len(self._vectors)):
+                raise UnknownConcept(f"{subject.audience} has no item in this bundle, and so no audience")
             if self._contents.user_vectors is None or not len(self._contents.user_vectors):
                 raise UnknownConcept(
                     f"nobody is known to be the audience of {subject.audience}: this bundle stores no users",

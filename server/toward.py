@@ -92,11 +92,13 @@ class Pusher:
         others = _sample(rng, np.arange(len(inside)), ITEMS)
         users = _sample(rng, np.arange(len(contents.user_vectors)), USERS)
         x = np.asarray(contents.user_vectors[users], np.float32)
-        taste = [asked.scores(members).mean() - asked.scores(others).mean() for asked in map(self._ask, x)]
-        best = np.argsort(-np.asarray(taste), kind="stable")[: max(1, round(AUDIENCE * len(users)))]
+        rows, weight = _contrast(members, others)
+        taste = np.array([asked.scores(rows) @ weight for asked in map(self._ask, x)])
+        best = np.argsort(-taste, kind="stable")[: max(1, round(AUDIENCE * len(users)))]
         user = _mean_user(x[best], unit=contents.metric == "cosine")
         asked = self._ask(user)
-        return Audience(user, asked, _tenth(asked, len(inside)), self._direction(inside))
+        goal = float(asked.search(RANK, None).scores[-1]) if self.retriever.exact else _tenth(asked, len(inside))
+        return Audience(user, asked, goal, self._direction(inside))
 
     def _direction(self, inside: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> FloatArray:
         """Decoded difference of the members' mean code to the catalogue's, as long as the mean embedding, [D]."""
@@ -144,6 +146,12 @@ def _reach(audience: Audience, rows: IntArray, unit: FloatArray) -> ScoreArray:
         past = at(middle) >= audience.goal
         top, low = np.where(reached & past, middle, top), np.where(reached & ~past, middle, low)
     return np.where(done, 0.0, np.where(reached, top, best))
+
+
+def _contrast(members: IntArray, others: IntArray) -> tuple[IntArray, ScoreArray]:
+    """Rows, and what their scores are summed with: the members' mean less that of the others."""
+    weight = np.concatenate([np.full(len(members), 1 / len(members)), np.full(len(others), -1 / len(others))])
+    return np.concatenate([members, others]), weight
 
 
 def _tenth(asked: Asked, items: int) -> float:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from bundle import read_manifest
 from bundle.errors import BundleError, TillerError
-from server.errors import PolicyError, UnknownConcept
+from server.errors import PolicyError
 from server.loading import load_engine
 from server.policy import PolicySet
 from server.reload.beside import Worker, giving_way
@@ -208,7 +207,7 @@ class Served:
         if not accept_losses:
             refuse_losses(self._engine, new, policies or PolicySet())
         candidate = self._proved = replace(new, policies=policies)
-        _warm(candidate)
+        candidate.warm_policies()
         self._listener.compiled(candidate)
 
     def _refuse(self, path: str, error: TillerError, trigger: Trigger, began: float) -> Swap:
@@ -219,13 +218,5 @@ class Served:
 
     def _prove(self, policies: PolicySet) -> None:
         candidate = self._proved = replace(self._engine, policies=policies)
-        _warm(candidate)
+        candidate.warm_policies()
         self._listener.compiled(candidate)
-
-
-def _warm(engine: Engine) -> None:
-    """Fill what the first request under the policies would wait for."""
-    for policy in (engine.policies or PolicySet()).policies:
-        for rule in policy.rules if policy.enabled else ():
-            with suppress(UnknownConcept):  # its author is warned by whoever is told
-                engine.catalogue.of(rule)

@@ -197,6 +197,22 @@ def test_a_bundle_without_users_has_no_audience() -> None:
             core.recommend(Query(k=5, embedding=vector, rules=(one,)))
 
 
+def test_a_concept_without_an_item_has_no_audience() -> None:
+    core = engine("dot")
+    codes = core.catalogue.bundle.contents.item_codes
+    dead = [latent for latent in range(24) if not len(codes.posting(latent)[0])]
+    nobody = Items(("gone",))
+    assert not core.catalogue.offers(rule(Action.PROMOTE, nobody))
+    for latent in dead:
+        one = rule(Action.PROMOTE, Toward(("i1",), f"latent:{latent}"))
+        assert not core.catalogue.offers(one)
+    with opened(items=40, seed=7, latents=40) as other:
+        counts = [len(other.catalogue.bundle.contents.item_codes.posting(latent)[0]) for latent in range(40)]
+        silent = rule(Action.PROMOTE, Toward(("i1",), f"latent:{counts.index(0)}"))
+        with pytest.raises(UnknownConcept, match=r"has no item in this bundle, and so no audience"):
+            other.recommend(Query(k=5, user_id="u1", rules=(silent,)))
+
+
 def test_concepts_of_the_folder_come_into_force_with_its_policies_and_leave_with_them() -> None:
     core = engine("dot")
     text = b"""concepts:
