@@ -118,9 +118,9 @@ def _age(after: Scrape, series: str) -> str:
 
 
 def _calls(whole: Window) -> Text:
-    codes = sorted(whole.by("tiller_requests_total", "code").items(), key=lambda entry: -entry[1])
+    codes = _most(whole.by("tiller_requests_total", "code"))
     text = Text("calls/s  ", "bold")
-    text.append("  ".join(f"{code} {number / whole.seconds:.1f}" for code, number in codes if number) or "none yet")
+    text.append("  ".join(f"{code} {number / whole.seconds:.1f}" for code, number in codes) or "none yet")
     shed = [(reason, number) for reason, number in whole.by("tiller_shed_total", "reason").items() if number]
     if shed:
         text.append("  shed: " + "  ".join(f"{reason} {number / whole.seconds:.1f}" for reason, number in shed), "red")
@@ -184,7 +184,7 @@ def _policies(whole: Window) -> RenderableType:
         if number
     )
     statuses = whole.by("tiller_rules_total", "status")
-    rules = "  ".join(f"{status} {number / whole.seconds:.1f}" for status, number in statuses.items() if number)
+    rules = "  ".join(f"{status} {number / whole.seconds:.1f}" for status, number in _most(statuses))
     line = Text.assemble(("rules/s  ", "bold"), rules or "none yet")
     if not fired:
         return line
@@ -223,6 +223,11 @@ def _drift(whole: Window, latest: Scrape) -> Text:
     text.append(f", {worse:.0%} worse than the training's median (usual 50%)", "bold red" if worse > 0.75 else "")
     told = "" if trained is None else f", median {trained:.3f} in training"
     return text.append(f"; mean error {whole.mean('tiller_user_error'):.3f}{told}")
+
+
+def _most(counted: dict[str, float]) -> list[tuple[str, float]]:
+    """What was counted at all, most first."""
+    return sorted(((name, number) for name, number in counted.items() if number), key=lambda entry: -entry[1])
 
 
 def _table() -> Table:
