@@ -5,7 +5,8 @@
 Every variant is a real process on loopback, asked by the client of `tiller bench` for unsteered lists, 32 in flight.
 *echo* answers a message made beforehand; *core* turns the message into a query, asks the engine and makes the answer,
 with nothing around it (no gate, admission, metrics or log); *server* is `python -m server`. All variants take turns in
-every round; what is printed are medians. docs/decisions/021 draws the conclusions.
+every round; what is printed are medians. CPU is the server's, the kernel's part included; it says more than lists/s on
+a busy machine. docs/decisions/021 draws the conclusions.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ import uvloop
 
 from bundle import load_bundle
 from cli.bench.catalogue import kept_catalogue
-from cli.bench.children import load_client
+from cli.bench.children import cpu_seconds, load_client
 from cli.bench.echo import Echo
 from cli.bench.measure import PATIENT
 from cli.bench.workload import NO_RULE, SINGLE_METHOD, Case, make_workload
@@ -61,40 +62,42 @@ def main() -> None:
     if asked.variant is not None:
         _serve(asked.variant, bundle, asked.port_file)
         return
-    rates = _measure(bundle, asked.rounds, asked.seconds)
-    first = median(rates["core aio+uvloop"])
-    print("| variant | lists/s | range | of core aio+uvloop |\n| --- | ---: | ---: | ---: |")
-    for name, found in rates.items():
-        print(f"| {name} | {median(found):,.0f} | {min(found):,.0f}-{max(found):,.0f} | {median(found) / first:.2f} |")
+    print("| variant | lists/s | range | CPU us a list |\n| --- | ---: | ---: | ---: |")
+    for name, found in _measure(bundle, asked.rounds, asked.seconds).items():
+        rates, used = zip(*found, strict=True)
+        print(f"| {name} | {median(rates):,.0f} | {min(rates):,.0f}-{max(rates):,.0f} | {median(used):,.0f} |")
 
 
-def _measure(bundle: Path, rounds: int, seconds: float) -> dict[str, list[float]]:
+def _measure(bundle: Path, rounds: int, seconds: float) -> dict[str, list[tuple[float, float]]]:
+    """Variant -> (lists a second, microseconds of CPU a list) of every round."""
     work = make_workload(bundle, (Case(NO_RULE),), K)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         at = {
             name: stack.enter_context(
                 started("benchmarks.server_models", "--variant", name, "--bundle", bundle.resolve())
-            )["grpc"]
+            )
             for name in VARIANTS
         }
         for workers in SERVERS:
-            address = stack.enter_context(serving(bundle, "--workers", workers, *PATIENT))["grpc"]
-            at[f"server, {workers} {'process' if workers == 1 else 'processes'}"] = address
+            server = stack.enter_context(serving(bundle, "--workers", workers, *PATIENT))
+            at[f"server, {workers} {'process' if workers == 1 else 'processes'}"] = server
         client = stack.enter_context(load_client(folder, work.payloads))
-        rates: dict[str, list[float]] = {name: [] for name in at}
+        found: dict[str, list[tuple[float, float]]] = {name: [] for name in at}
         for number in range(rounds):
             print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
-            for name, address in at.items():
-                answer = client.ask("closed", NO_RULE, address=address, path=SINGLE_METHOD, in_flight=IN_FLIGHT,
-                                    seconds=seconds, warm=0.25, least=8)  # fmt: skip
-                rates[name].append(answer["per_second"])
-    return rates
+            for name, there in at.items():
+                before = cpu_seconds(there["pid"])
+                answer = client.ask("closed", NO_RULE, address=there["grpc"], path=SINGLE_METHOD,
+                                    in_flight=IN_FLIGHT, seconds=seconds, warm=0.0, least=8)  # fmt: skip
+                used = 1e6 * (cpu_seconds(there["pid"]) - before) / (answer["answers"] + IN_FLIGHT)
+                found[name].append((answer["per_second"], used))
+    return found
 
 
 def _serve(variant: str, bundle: Path, port_file: Path) -> None:
     answer = _echo() if variant.startswith("echo") else _core(bundle)
-    if "sync" in variant:
+    if " sync, " in variant:
         _serve_sync(answer, int(variant.split()[-2]), port_file)
     else:
         executor = ThreadPoolExecutor(2, initializer=_one_thread) if "executor" in variant else None

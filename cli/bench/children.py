@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -143,6 +144,15 @@ def shared_memory(pid: int) -> int | None:
     except (OSError, StopIteration):
         return None
     return total
+
+
+def cpu_seconds(pid: int) -> float:
+    """Used by a process and its children, the kernel's part included."""
+    used = 0
+    for each in (pid, *_children(pid)):
+        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        used += int(fields[11]) + int(fields[12])  # utime and stime, counted after the command's name
+    return used / os.sysconf("SC_CLK_TCK")
 
 
 def _children(pid: int) -> list[int]:
