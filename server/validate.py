@@ -12,6 +12,9 @@ from server.settings import Limits
 from server.subject import Fault, parts_of
 from server.types import Action, Channel, FloatArray, Membership, Query, Rule
 
+MAX_SUBJECTS = 8
+"""Rules of a request that name something else than one concept: each is made anew, from every item's code."""
+
 SHOWN_IDS, SHOWN_CHARACTERS = 3, 40
 """Of a history's unknown ids, in a refusal."""
 
@@ -43,6 +46,12 @@ def validate(query: Query, catalogue: Catalogue, limits: Limits) -> None:
         )  # fmt: skip
     if not query.use_policies and not limits.allow_ignore_policies:
         raise NotAllowed("this server does not let requests switch the policies off", field="ignore_policies")
+    composed = sum(rule.subject is not None for rule in query.rules)
+    if composed > MAX_SUBJECTS:
+        raise InvalidRequest(
+            "too many rules on sets, examples and items", field="rules", found=composed,
+            expected=f"at most {MAX_SUBJECTS}", hint="Save them as concepts: tiller concepts save.",
+        )  # fmt: skip
     for place, rule in enumerate(query.rules):
         _check_rule(rule, f"rules[{place}]", catalogue)
     _check_pairs(query.rules)

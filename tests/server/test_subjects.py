@@ -177,6 +177,13 @@ def test_what_cannot_be_meant_is_refused(one: Rule, field: str, sentence: str) -
     assert sentence in str(refused.value)
 
 
+def test_a_request_has_a_few_such_rules_and_no_more() -> None:
+    rules = tuple(rule(Action.DEMOTE, Items((f"i{number}",)), 0.1) for number in range(9))
+    assert len(engine("dot").recommend(Query(k=5, user_id="u1", rules=rules[:8])).ranking.items) == 5
+    with pytest.raises(InvalidRequest, match="too many rules on sets, examples and items: found 9, expected at most 8"):
+        engine("dot").recommend(Query(k=5, user_id="u1", rules=rules))
+
+
 def test_a_share_of_a_set_and_of_examples_is_met() -> None:
     core = engine("dot")
     subject: Subject
