@@ -25,8 +25,12 @@ IN_FLIGHT, QUEUE = "in_flight", "queue"
 STANDING, STANDING_SEARCHES = 0.1, 20
 """Seconds, and searches, without an idle moment, after which it is an overload and no burst."""
 
-IDLE = 0.0003
-"""Seconds without a call, after which none is believed to lie in gRPC: it takes up to .2 ms from there to here."""
+QUIET = 0.0005
+"""Seconds without a call, after which none is believed to lie in gRPC: from there to here it takes up to .2 ms, and
+more where other programs want the cores."""
+
+IDLE, IDLE_SEARCHES = 0.001, 0.5
+"""Seconds, and searches, between a turn and the next call that make an idle moment."""
 
 COOLING = 1.0
 """Seconds without a refusal, after which an overload is over."""
@@ -106,7 +110,7 @@ class Admission:
             self._waiting.append((future, now, patient))
             await future
             return
-        if now - self._ended > IDLE:
+        if now - self._ended > max(IDLE, IDLE_SEARCHES * self.search_seconds):
             self._idle = now
         self._begin(now)
 
@@ -154,7 +158,7 @@ class Admission:
         now = time.perf_counter()
         if self._came != self._seen:
             self._seen, self._progress = self._came, now
-        if now - self._progress < IDLE and now - self._ended < self.search_seconds:
+        if now - self._progress < QUIET and now - self._ended < self.search_seconds:
             asyncio.get_running_loop().call_soon(self._look)
         else:
             self._next(now)
