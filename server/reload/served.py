@@ -166,17 +166,12 @@ class Served:
 
     def _open(self, path: Path) -> Engine | None:
         """On the worker thread: the engine of another bundle, verified and warm; None: it is the one in force."""
-        try:
-            with giving_way():
-                if read_manifest(path).bundle_id == self._engine.bundle_id:
-                    return None
-                new = load_engine(path, self._engine.policies, self._settings)
-                new.warm()
-                return new
-        except TillerError:
-            raise
-        except Exception as error:  # whatever is wrong with a bundle, or with us, the one in force serves on
-            raise BundleError(f"bundle {path} cannot be served", found=f"{type(error).__name__}: {error}") from error
+        with _refusing(path), giving_way():
+            if read_manifest(path).bundle_id == self._engine.bundle_id:
+                return None
+            new = load_engine(path, self._engine.policies, self._settings)
+            new.warm()
+            return new
 
     async def _put(self, new: Engine, trigger: Trigger, began: float, *, accept_losses: bool, back: bool) -> None:
         """Hold an engine to the policies of now, then put it in place.
@@ -186,11 +181,11 @@ class Served:
         """
         while True:
             policies = self._engine.policies
-            await self._bundle_worker.run(self._compare, new, policies, accept_losses)
+            candidate = await self._bundle_worker.run(self._compare, new, policies, accept_losses)
             if self._engine.policies is policies:  # a reload may have come between
                 break
         before, released = self._engine, self._previous
-        self._engine, self._previous = replace(new, policies=policies), before  # the swap
+        self._engine, self._previous = candidate, before  # the swap
         self._proved = None
         if not back and released is not None:
             held: list[object] = [released]
@@ -203,12 +198,14 @@ class Served:
         )  # fmt: skip
         self._listener.swapped(self._engine, before, trigger, time.perf_counter() - began, back=back)
 
-    def _compare(self, new: Engine, policies: PolicySet | None, accept_losses: bool) -> None:
+    def _compare(self, new: Engine, policies: PolicySet | None, accept_losses: bool) -> Engine:
+        """On the worker thread: the engine under the policies of now, warm."""
         if not accept_losses:
             refuse_losses(self._engine, new, policies or PolicySet())
         candidate = self._proved = replace(new, policies=policies)
         candidate.warm_policies()
         self._listener.compiled(candidate)
+        return candidate
 
     def _refuse(self, path: str, error: TillerError, trigger: Trigger, began: float) -> Swap:
         status = self._bundle_status

@@ -186,6 +186,10 @@ def test_a_fault_of_ours_is_a_refusal(root: Path, engines: dict[str, Engine], mo
     done = _use(served, "b")
     assert str(done.error) == f"bundle {root / 'b'} cannot be served: found RuntimeError: a bug."
     assert served.current() is engines["a"]
+    monkeypatch.undo()
+    monkeypatch.setattr("server.reload.served.refuse_losses", broken)
+    monkeypatch.setattr("server.reload.bundles.REST_SECONDS", 0.005)
+    assert "cannot be served: found TypeError" in str(_use(served, "b").error)
 
 
 def test_a_concept_in_force_that_a_bundle_lacks_refuses_it(root: Path, engines: dict[str, Engine]) -> None:
