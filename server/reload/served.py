@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -200,11 +202,12 @@ class Served:
 
     def _compare(self, new: Engine, policies: PolicySet | None, accept_losses: bool) -> Engine:
         """On the worker thread: the engine under the policies of now, warm."""
-        if not accept_losses:
-            refuse_losses(self._engine, new, policies or PolicySet())
-        candidate = self._proved = replace(new, policies=policies)
-        candidate.warm_policies()
-        self._listener.compiled(candidate)
+        with _refusing(new.catalogue.bundle.path):
+            if not accept_losses:
+                refuse_losses(self._engine, new, policies or PolicySet())
+            candidate = self._proved = replace(new, policies=policies)
+            candidate.warm_policies()
+            self._listener.compiled(candidate)
         return candidate
 
     def _refuse(self, path: str, error: TillerError, trigger: Trigger, began: float) -> Swap:
@@ -217,3 +220,14 @@ class Served:
         candidate = self._proved = replace(self._engine, policies=policies)
         candidate.warm_policies()
         self._listener.compiled(candidate)
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Whatever is wrong with a bundle, or with us: it is a refusal, and the one in force serves on."""
+    try:
+        yield
+    except TillerError:
+        raise
+    except Exception as error:
+        raise BundleError(f"bundle {path} cannot be served", found=f"{type(error).__name__}: {error}") from error
