@@ -24,7 +24,12 @@ class CalibrateConfig(BaseModel):
     close: float = Field(
         default=0.005, gt=0, lt=1, description="promote 1 may miss the reach by this share of the list"
     )
-    left: float = Field(default=0.01, gt=0, lt=1, description="demote 1 may leave this part of the base share more")
+    left: float = Field(
+        default=0.01,
+        gt=0,
+        lt=1,
+        description="demote 1 may leave this part of the base share more; on items also of the fans'",
+    )
     fewest_users: int = Field(default=100, ge=1, description="never fewer users, whatever the work")
     work: float = Field(default=2.5e8, gt=0, description="ceiling on users x items x curves; users give way")
     seed: int = Field(default=0, ge=0, description="of the sampled users")

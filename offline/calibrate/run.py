@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from bundle import Calibration, CheckRow, Concept, Curve, DialCheck
 from offline.calibrate.config import CalibrateConfig
-from offline.calibrate.curves import shares_at, turned_round
+from offline.calibrate.curves import dose_for_fans, shares_at, turned_round
 from offline.datasets.types import Interactions
 from offline.evaluate.doses import Base
 from offline.evaluate.methods import DIRECTIONS, SERVED, Direction, Line, Methods
@@ -127,6 +127,10 @@ def _curve(
     falling = direction == "suppress"
     near = config.left * float(measured[0]) if falling else config.close
     units, shares = turned_round(config.ladder, measured, config.strengths, falling=falling, near=near)
+    if falling and channel == "item" and units[-1] > 0:
+        # On the item channel more costs next to nothing once the members are gone; moving queries further would.
+        units[-1] = dose_for_fans(Lists(line, base).at, members, config.ladder, least=units[-1], left=config.left)
+        shares[-1] = min(shares[-1], measured[config.ladder.index(units[-1])])
     return Curve.model_validate(
         {
             "concept": concept.id,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from offline.calibrate.curves import FANS
 from offline.progress import Progress
 from offline.recommenders.popularity import Popularity
 from offline.recommenders.ranking import evaluate_ranking
@@ -177,7 +178,10 @@ def _form(
             out["steered"].append(
                 store.data(
                     slug,
-                    facts | READ_BY | {"concept": name} | _sizes(plan, "steering_users", "audience", "network_pairs"),
+                    facts
+                    | READ_BY
+                    | {"concept": name, "fans": FANS}
+                    | _sizes(plan, "steering_users", "audience", "network_pairs"),
                     partial(units.steered, weights, ranker, world, plan, name=name, seed=seed),
                 )
             )

@@ -20,7 +20,7 @@ from sklearn.metrics import average_precision_score
 
 from bundle import SaeWeights, SparseCodes
 from offline.calibrate.config import CalibrateConfig
-from offline.calibrate.curves import turned_round
+from offline.calibrate.curves import dose_for_fans, turned_round
 from offline.datasets.types import Interactions
 from offline.evaluate.doses import Base
 from offline.evaluate.latents import best_latent
@@ -169,9 +169,9 @@ def reach(
 
 
 def full_demotion(lists: ListsAt, members: BoolArray) -> float:
-    """The dose of demote 1 as a bundle's dial has it: the smallest that leaves at most 1 % more than any dose."""
+    """The dose of demote 1 as a bundle's dial has it: it leaves at most 1 % more than any dose, to fans as to all."""
     config = CalibrateConfig()
     measured = np.array([share_of(lists(dose), members) for dose in config.ladder])
     near = config.left * float(measured[0])
     doses, _ = turned_round(config.ladder, measured, (0.0, 1.0), falling=True, near=near)
-    return float(doses[-1])
+    return dose_for_fans(lists, members, config.ladder, least=float(doses[-1]), left=config.left)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from offline.calibrate.config import CalibrateConfig
-from offline.calibrate.curves import shares_at, turned_round
+from offline.calibrate.curves import dose_for_fans, shares_at, turned_round
 from offline.evaluate.doses import Base
 from offline.evaluate.methods import Line
 
@@ -46,6 +48,27 @@ def test_noise_that_takes_effect_back_is_not_given_to_the_dial() -> None:
     doses, shares = turned_round(LADDER, np.array([0.2, 0.6, 0.5, 1.0]), (0, 0.5, 1), falling=False, near=0.001)
     assert doses.tolist() == pytest.approx([0, 1, 4])
     assert shares[1] == pytest.approx(0.6)
+
+
+def test_fans_decide_how_far_a_demotion_goes() -> None:
+    members = np.arange(4) >= 2
+
+    def lists(gone: float) -> Callable[[float], np.ndarray]:
+        """Twenty-five users, of whom one is shown two members until a dose and another one member until dose .5."""
+
+        def at(dose: float) -> np.ndarray:
+            out = np.tile([0, 1], (25, 1))
+            out[3] = [2, 3] if dose < gone else [0, 1]
+            out[7] = [2, 0] if dose < 0.5 else [0, 1]
+            return out
+
+        return at
+
+    # Gone at 2: one rung more; at 4: there is none; never: the least that is left, at once.
+    assert dose_for_fans(lists(2), members, LADDER, least=1.0, left=0.01) == 4
+    assert dose_for_fans(lists(4), members, LADDER, least=1.0, left=0.01) == 4
+    assert dose_for_fans(lists(1), members, LADDER, least=1.0, left=0.01) == 2
+    assert dose_for_fans(lists(9), members, LADDER, least=1.0, left=0.01) == 1
 
 
 def test_what_nothing_moves_keeps_its_share() -> None:
