@@ -205,7 +205,7 @@ class Served:
         with _refusing(new.catalogue.bundle.path):
             if not accept_losses:
                 refuse_losses(self._engine, new, policies or PolicySet())
-            candidate = self._proved = replace(new, policies=policies)
+            candidate = replace(new, policies=policies)
             candidate.warm_policies()
             self._listener.compiled(candidate)
         return candidate
