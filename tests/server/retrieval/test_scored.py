@@ -128,3 +128,13 @@ def test_flat_scores_have_the_bits_of_a_search(dim: int) -> None:
     query = rng.normal(size=dim).astype(np.float32)
     searched = retriever.search(query, 500)
     assert retriever.scores(query)[searched.items].tobytes() == searched.scores.tobytes()
+
+
+def test_what_single_precision_swallows_still_counts() -> None:
+    """At a million the step between two scores is 1/16: 32 gains of .02 vanish one by one, and together they decide."""
+    values = np.full(70_000, 1e6, np.float32)
+    values[50_000] -= np.float32(0.125)
+    readout = np.zeros(len(values), np.float32)
+    readout[50_000] = 1
+    found = Scored(values).steered(1, [Gain(0.02, readout, floor=0.1)] * 32, None)
+    assert found.items.tolist() == [50_000]
