@@ -102,6 +102,16 @@ def ask(
     return MetricAsked(retriever, query, vectors, unit=unit)
 
 
+def prepare(retriever: Retriever, steerable: Steerable) -> None:
+    """Make what the first request that steers by it would wait for, and nothing else: all of it stays in memory."""
+    if retriever.exact:
+        steerable.members_by_readout  # noqa: B018 - each of these fills a cache
+    elif isinstance(retriever, ProxyRetriever):
+        steerable.posting_gain  # noqa: B018 - of the network's items no vectors are read
+    else:
+        steerable.posting_vectors  # noqa: B018
+
+
 class ReadOff(ABC):
     """Every item is scored once, and whatever is asked is read off the scores."""
 

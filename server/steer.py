@@ -14,7 +14,7 @@ import numpy as np
 
 from bundle import Bundle, dose, search_query
 from server import bits, edits, fallback, outcome, targets
-from server.asked import Asked, ask
+from server.asked import Asked, ask, prepare
 from server.bits import BitArray
 from server.catalogue import Catalogue
 from server.encoder import Encoder
@@ -139,8 +139,8 @@ class Engine:
 
     def warm(self) -> None:
         """Answer requests of real shape once, so that the first caller does not pay for first times."""
-        for concept in self.catalogue.named if not self.retriever.exact else ():  # exact ones read scores off instead
-            concept.posting_vectors  # noqa: B018 - fills the cache
+        for concept in self.catalogue.named:
+            prepare(self.retriever, concept)
         x = np.asarray(self.catalogue.bundle.contents.item_vectors[0], np.float32)
         k = min(10, self.limits.max_k)
         offered = next((concept.id for concept in self.catalogue.named), "latent:0")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import numpy as np
 import pytest
 
+from server.asked import prepare
 from server.policy import load_policies
 from server.steer import Engine
 from server.types import Action, Channel, Query, Rule, Status
@@ -129,3 +132,20 @@ def test_an_explanation_names_base_rank_and_concepts() -> None:
 def test_warm_fills_what_the_first_caller_would_pay_for() -> None:
     engine("cosine").warm()
     assert engine("cosine").catalogue.find("genre:horror").posting_vectors.flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    ("kind", "made"),
+    [
+        ("dot", {"members_by_readout"}),
+        ("network", {"members_by_readout"}),
+        ("network/proxy", {"posting_gain", "posting"}),
+        ("dot/hnsw-raw", {"posting_vectors", "posting"}),
+    ],
+)
+def test_warming_makes_what_the_backend_reads_and_nothing_else(kind: str, made: set[str]) -> None:
+    """Posting vectors of 32 concepts take more memory than the catalogue's own."""
+    known = engine(kind)
+    steerable = replace(known.catalogue.find("genre:horror"))  # nothing made yet
+    prepare(known.retriever, steerable)
+    assert {name for name in vars(steerable) if name not in {field.name for field in fields(steerable)}} == made
