@@ -35,7 +35,7 @@ IDLE, IDLE_SEARCHES = 0.001, 0.5
 COOLING = 1.0
 """Seconds without a refusal, after which an overload is over."""
 
-WAIT_SEARCHES = 2.0
+WAIT_SEARCHES = 1.0
 LEAST_WAIT, MOST_WAIT = 0.002, 0.1
 """What a call may wait in an overload where no time is set: as long as so many searches take, between these seconds."""
 
@@ -51,7 +51,7 @@ class Admission:
 
     Args:
         most: calls under way, waiting ones included.
-        wait: seconds a call may wait in an overload; None: as long as two searches take; 0: as long as it takes.
+        wait: seconds a call may wait in an overload; None: as long as a search takes; 0: as long as it takes.
 
     Without arguments it keeps the order and refuses nobody.
     """
