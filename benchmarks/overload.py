@@ -1,6 +1,7 @@
 """What an overload does to accepted calls: latency unloaded, then at several times the server's capacity.
 
     python -m benchmarks.overload --items 100000 1000000 --times 10 --seconds 20
+    python -m benchmarks.overload --search-ms 8 --items --times 4 10      the queue alone
 
 The server is a real process with its default admission; capacity is measured on one without. Calls start at Poisson
 times, answered or not, and latency counts from the moment a call was meant to start. Refusals are what the client saw;
@@ -16,8 +17,9 @@ import random
 import select
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +29,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cli.bench.catalogue import kept_catalogue
 from cli.bench.http2 import Connection, prefixed
-from cli.server_process import serving
+from cli.server_process import serving, started
 from protos.steering.v1.recommend_pb2 import RecommendRequest
 
 METHOD = "/steering.v1.RecommendService/Recommend"
@@ -35,6 +37,9 @@ CONNECTIONS, USERS, K = 8, 256, 30
 UNLOADED = 0.1
 BUSY = 16
 """Calls in flight where the capacity is measured."""
+
+Start = Callable[..., AbstractContextManager[dict[str, Any]]]
+"""Starts a server with these flags; gives its addresses."""
 
 clock = time.perf_counter
 
@@ -112,12 +117,12 @@ def _turn(connections: list[Connection], wait: float) -> list[tuple[float, bool]
     return [finished for one in readable for finished in sockets[one].read()]
 
 
-def measure(bundle: Path, times: list[float], seconds: float, flags: list[str]) -> dict[str, Any]:
+def measure(start: Start, times: list[float], seconds: float, flags: list[str]) -> dict[str, Any]:
     """Capacity, unloaded latency, and what every overload did."""
-    with serving(bundle, "--max-wait-ms", 0) as server:
+    with start("--max-wait-ms", 0) as server:
         capacity(server["grpc"], 1.0)
         most = capacity(server["grpc"], min(seconds, 5.0))
-    with serving(bundle, *flags) as server:
+    with start(*flags) as server:
         offered(server["grpc"], UNLOADED * most, 1.0)
         unloaded = _figures(offered(server["grpc"], UNLOADED * most, max(seconds, 300 / most / UNLOADED)))
         found: dict[str, Any] = {"per_second": most, "unloaded": unloaded, "overload": []}
@@ -165,7 +170,10 @@ def _memory(pid: int) -> int:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--items", type=int, nargs="+", default=[100_000, 1_000_000], help="sizes of the catalogues")
+    parser.add_argument(
+        "--search-ms", type=float, nargs="*", default=[], help="also the queue alone, before such searches"
+    )
+    parser.add_argument("--items", type=int, nargs="*", default=[100_000, 1_000_000], help="sizes of the catalogues")
     parser.add_argument("--times", type=float, nargs="+", default=[2.0, 10.0], help="of the capacity")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each run")
     parser.add_argument(
@@ -173,10 +181,12 @@ def main() -> None:
     )
     parser.add_argument("--flag", action="append", default=[], help="of the server, as --flag=--max-in-flight=32")
     asked = parser.parse_args()
-    results = {}
-    for items in asked.items:
-        found = results[str(items)] = measure(kept_catalogue(asked.out, items), asked.times, asked.seconds, asked.flag)
-        print(f"{items:,} items, {found['per_second']:.0f} calls/s, unloaded {found['unloaded']['answered_ms']} ms")
+    results: dict[str, Any] = {}
+    held = {f"{ms:g} ms": partial(started, "benchmarks.held_loop", "--search-ms", ms) for ms in asked.search_ms}
+    real = {f"{items:,} items": partial(serving, kept_catalogue(asked.out, items)) for items in asked.items}
+    for name, start in (held | real).items():
+        found = results[name] = measure(start, asked.times, asked.seconds, asked.flag)
+        print(f"{name}, {found['per_second']:.0f} calls/s, unloaded {found['unloaded']['answered_ms']} ms")
         for one in found["overload"]:
             refused = f"{one['refused']:,}, {one['hinted']:,.0f} of them with a hint"
             print(
