@@ -26,8 +26,8 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from cli.bench.catalogue import write_catalogue
 from bundle import Bundle, HnswParams, IndexKind, load_bundle, search_query, search_vectors
+from cli.bench.catalogue import write_catalogue
 from offline.index import build_index, make_params
 from server.retrieval import ApproximateRetriever, HnswSearcher, IvfSearcher, Searcher, searchers
 from server.retrieval.approximate import WHOLE_SCAN

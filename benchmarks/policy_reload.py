@@ -28,8 +28,8 @@ from typing import Any
 import grpc
 import numpy as np
 
-from cli.bench.catalogue import write_catalogue
 from bundle import load_bundle
+from cli.bench.catalogue import write_catalogue
 from protos.steering.v1.recommend_pb2 import RecommendRequest
 from protos.steering.v1.recommend_pb2_grpc import RecommendServiceStub
 from server.policy import revision_of

@@ -196,8 +196,8 @@ class Answer:
     ``timings`` are seconds per stage: user, plan, mask, search, edit, explain; the edge adds its own. ``eligible`` and
     ``short_reason`` are set only when fewer than k items pass; ``filled``: how many of the last places a filter's
     fallback filled then. ``history``: how many of its ids the user tower read, and how many the catalogue does not
-    have; None where the request brought none. ``incoming``: the user's embedding [D] as the SAE reads it,
-    where a caller or a user store brought it. ``marks``: when each stage ended (``time.perf_counter``), the first is "decode".
+    have; None where the request brought none. ``incoming``: the user's embedding [D] as the SAE reads it, where a
+    caller or a user store brought it. ``marks``: when each stage ended (``time.perf_counter``), the first is "decode".
     """
 
     ranking: Ranking

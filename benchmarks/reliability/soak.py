@@ -4,9 +4,9 @@
 
 One server with policies and a decision log, one client process with open-loop arrivals (Poisson) of calls with 0, 1, 8
 and 32 rules. Capacity is measured first, with as many calls in flight as keep the server busy; nothing is shed. Memory,
-threads and open files are read every ten seconds; the first tenth of the time is for warming up. Growth is judged between
-the medians of the first and the last third of what follows. Draws them over time. Exit code 1 if something grew, or a
-call failed.
+threads and open files are read every ten seconds; the first tenth of the time is for warming up. Growth is judged
+between the medians of the first and the last third of what follows. Draws them over time. Exit code 1 if something
+grew, or a call failed.
 """
 
 from __future__ import annotations

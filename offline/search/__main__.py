@@ -61,9 +61,7 @@ def _command(  # noqa: PLR0917  options of a command, always given by name
 
     torch.set_num_threads(threads)
     own = [given(text) for text in point or ()]
-    study = studies.open_study(
-        out, f"{dataset}, steps {steps:g}, seed {seed}, space {VERSION}", seed=seed, points=own
-    )
+    study = studies.open_study(out, f"{dataset}, steps {steps:g}, seed {seed}, space {VERSION}", seed=seed, points=own)
     bench = Bench.build(load_dataset(dataset, data), seed=seed, device=device)
     studies.search(study, bench, trials=trials, steps=steps, seed=seed, device=device, tell=print)
     front = studies.frontier(study)
