@@ -161,7 +161,8 @@ class SaeConfig(_Frozen):
         ``dim / 4.6`` (2 to 32) and a user, who is a mixture of tastes, about ``dim / 2`` (to 64). Beyond 128 dimensions
         a step takes half as many rows, to stay within minutes. ``relu`` gets an L1 penalty, without which it is not
         sparse. ``network``: the scorer is one, and asked about 128 x 256 pairs of a step, which cost it as much as the
-        rest. Found by search: docs/decisions/018; before it 003 and 008.
+        rest; it needs the embeddings themselves, so stage 2 is gentler. Found by search: docs/decisions/018; before it
+        003 and 008.
         """
         latents = max(16, min(max(32, 4 * dim), 1024, n_items // 4, (n_items + n_users) // 8) // 8 * 8)
         k_items = min(max(2, round(0.22 * dim)), 32, latents // 8)
@@ -178,11 +179,11 @@ class SaeConfig(_Frozen):
             stage1=StageConfig(steps=1500, learning_rate=3e-3, k_users=k_first, k_items=k_first, l1=l1),
             stage2=StageConfig(
                 steps=600,
-                learning_rate=1.6e-2,
+                learning_rate=1e-2 if network else 1.6e-2,
                 item_encoder_rate=0.5,
                 k_users=k_users,
                 k_items=k_items,
-                reconstruction=0.13,
+                reconstruction=0.5 if network else 0.13,
                 prediction_listwise=1.0,
                 l1=l1 / 10,
                 unit_decoder=False,
@@ -193,7 +194,7 @@ class SaeConfig(_Frozen):
             pair_sampling="shown",
             block_users=128 if network else None,
             block_items=256 if network else None,
-            temperature=0.155,
+            temperature=0.25 if network else 0.155,
             seed=seed,
         )
 

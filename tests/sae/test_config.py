@@ -71,6 +71,12 @@ def test_for_data_needs_no_flag(dim, n_items, n_users, activation):
     assert (derived.stage1.l1 > 0) == (activation == "relu")
 
 
+def test_a_network_keeps_more_of_the_embeddings():
+    of = {network: SaeConfig.for_data(64, 3_706, 6_040, network=network) for network in (False, True)}
+    assert [of[network].stage2.reconstruction for network in (False, True)] == [0.13, 0.5]
+    assert [of[network].temperature for network in (False, True)] == [0.155, 0.25]
+
+
 def test_for_data_of_the_reference_run():
     derived = SaeConfig.for_data(64, 3_706, 6_040)
     assert (derived.latents, derived.stage2.k_items, derived.stage2.k_users) == (256, 14, 32)
