@@ -218,7 +218,7 @@ def test_a_server_writes_its_decisions_with_overlap_and_timings_and_flushes_at_t
     for line in said:
         assert 0 <= line["overlap"] <= 1
         assert line["rules"][0]["dose"] < 0
-        assert set(line["timings_us"]) == {"decode", "user", "plan", "search", "edit", "explain", "encode"}
+        assert set(line["timings_us"]) == {"decode", "user", "plan", "mask", "search", "edit", "explain", "encode"}
         assert line["bundle_id"] == bundle.manifest.bundle_id
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from bundle import Activation, BundleContents, Proxy, dose, search_query, search_vectors
 from server.retrieval import Network, ProxyRetriever
+from server.settings import Limits
 from server.steer import Engine
 from server.subject import Examples, Items, Mixture, Toward
 from server.types import Action, Channel, Membership, Query, Rule
@@ -187,7 +188,22 @@ class Oracle:
                 amount = -2 * rule.strength**2 * dose.demote_unit(ranked, inside[0] if len(inside) else None, k)
             graded = isinstance(rule.subject, Mixture | Examples) and counted.any()
             doses.append((rule, amount / gain[counted].mean() if graded else amount))
+        part = self.part(x, doses, pushed, ranked) if doses or pushed else 1.0
+        doses, pushed = ([(rule, part * amount) for rule, amount in each] for each in (doses, pushed))
         return self.steered(x, doses, pushed), allowed
+
+    def part(
+        self,
+        x: npt.NDArray[np.float64],
+        doses: list[tuple[Rule, float]],
+        pushed: list[tuple[Rule, float]],
+        ranked: npt.NDArray[np.float64],
+    ) -> float:
+        """What the server's cap leaves of every dose; that of a rule that moves items is the largest rise among them."""
+        base = self.base(x)
+        rises = [np.abs(self.steered(x, [], [push]) - base).max() for push in pushed]
+        total = sum(abs(amount) for _, amount in doses) + sum(rises)
+        return min(1.0, Limits().max_displacement * dose.gap(ranked) / total) if total else 1.0
 
     def steered(
         self,
