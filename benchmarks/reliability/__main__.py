@@ -14,7 +14,7 @@ PARTS = {
     "policies": (policies, "mutated policy files: refused by name, or they do what they say"),
     "bundles": (bundles, "mutated bundles: every damage is found before anything is served"),
     "faults": (faults, "SIGKILL, full and read-only disks, clock jumps, rude clients"),
-    "soak": (soak, "half an hour at 70 % of capacity: does anything grow?"),
+    "soak": (soak, "half an hour at 70 %% of capacity: does anything grow?"),
 }
 
 
