@@ -1,8 +1,9 @@
-"""SIGKILL, full and read-only disks, a jumping clock, rude clients: nothing lost, nothing half-written.
+"""SIGKILL, full and read-only disks, a jumping clock, rude clients, a lost Redis: nothing lost or half-written.
 
     python -m benchmarks.reliability faults [--only kill-training full-disk ...] [--trials 20]
 
-Runs as root on Linux: it mounts small file systems of its own. Exit code 1 if anything was wrong.
+Runs as root on Linux, for it mounts small file systems of its own, and needs the Debian packages faketime and
+redis-server. Exit code 1 if anything was wrong.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.reliability.faults import clients, clocks, disks, kills
+from benchmarks.reliability.faults import clients, clocks, disks, kills, stores
 from benchmarks.reliability.ground import bar, save
 
 Fault = Callable[[Path, int, random.Random], dict[str, Any]]
@@ -29,6 +30,7 @@ FAULTS: dict[str, Fault] = {
     "read-only-disk": disks.read_only,
     "clock": clocks.jumps,
     "rude-clients": clients.rude,
+    "redis-gone": stores.gone,
 }
 
 
