@@ -84,7 +84,9 @@ def test_sigterm_lets_calls_that_wait_for_their_turn_finish(tmp_path: Path) -> N
     bundle = write_world(make_world(items=2000), tmp_path / "planted")
     request = RecommendRequest(user_id="u1", k=2000, explain=True)
     port_file = tmp_path / "ports.json"
-    with process("--bundle", bundle.path, "--max-k", 2000, "--max-wait-ms", 0, "--drain-seconds", 60, *_loopback(port_file)) as child:
+    with process(
+        "--bundle", bundle.path, "--max-k", 2000, "--max-wait-ms", 0, "--drain-seconds", 60, *_loopback(port_file)
+    ) as child:
         where = wait_for_addresses(port_file, child)
         with grpc.insecure_channel(where["grpc"]) as channel:
             calls = [RecommendServiceStub(channel).Recommend.future(request, timeout=120) for _ in range(30)]

@@ -199,7 +199,7 @@ class Oracle:
         pushed: list[tuple[Rule, float]],
         ranked: npt.NDArray[np.float64],
     ) -> float:
-        """What the server's cap leaves of every dose; that of a rule that moves items is the largest rise among them."""
+        """What the server's cap leaves of every dose; of a rule that moves items: of their largest rise."""
         base = self.base(x)
         rises = [np.abs(self.steered(x, [], [push]) - base).max() for push in pushed]
         total = sum(abs(amount) for _, amount in doses) + sum(rises)
