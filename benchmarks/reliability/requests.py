@@ -2,7 +2,8 @@
 
     python -m benchmarks.reliability requests [--count 1000000] [--bundle DIR]
 
-Several client processes send them to one server process over gRPC. Every answer is judged against the bundle's
+Several client processes send them to one server process over gRPC, which is told to be patient, so that each is read
+and none refused unread. Every answer is judged against the bundle's
 labels, every refusal for its code, sentence and reason. Between them good requests are asked, whose answers were
 recorded before the first hostile one and must not change by a bit. Exit code 1 if anything was wrong.
 """
@@ -23,6 +24,7 @@ import grpc
 from benchmarks.reliability.ground import bar, catalogue, save, serving
 from benchmarks.reliability.hostile import BATCH, LIST, RECOMMEND, Sent, World, hostile
 from benchmarks.reliability.judge import Truth, unclear, wrong, wrong_batch
+from cli.bench.measure import PATIENT
 from protos.steering.v1 import concepts_pb2, recommend_pb2, rules_pb2
 
 IN_FLIGHT, SLICE, EVERY = 48, 2_000, 400
@@ -41,7 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(asked: argparse.Namespace) -> int:
     """Send, judge, count."""
     began = time.perf_counter()
-    with catalogue(asked.bundle) as bundle, serving(bundle) as served:
+    with catalogue(asked.bundle) as bundle, serving(bundle, *PATIENT) as served:
         before = served.usage()
         slices = [min(SLICE, asked.count - start) for start in range(0, asked.count, SLICE)]
         found: Counter[str] = Counter()

@@ -36,8 +36,11 @@ COOLING = 1.0
 """Seconds without a refusal, after which an overload is over."""
 
 WAIT_SEARCHES = 1.0
-LEAST_WAIT, MOST_WAIT = 0.002, 0.1
-"""What a call may wait in an overload where no time is set: as long as so many searches take, between these seconds."""
+LEAST_WAIT, MOST_WAIT = 0.005, 0.1
+"""What a call may wait in an overload where no time is set: as long as so many searches take, between these seconds.
+
+The lower one is CoDel's target: where searches are cheap, callers that ask one after the other make a queue too.
+"""
 
 HINTS = 0.1, 2.0
 """Seconds until another try: at the start of an overload, and at most."""
@@ -51,7 +54,7 @@ class Admission:
 
     Args:
         most: calls under way, waiting ones included.
-        wait: seconds a call may wait in an overload; None: as long as a search takes; 0: as long as it takes.
+        wait: seconds a call may wait in an overload; None: as long as a search takes (5 ms at least); 0: as long as it takes.
 
     Without arguments it keeps the order and refuses nobody.
     """
