@@ -34,7 +34,8 @@ class Exposure(BaseModel):
     max_in_flight: int = Field(default=128, ge=1, description="calls under way in one process, waiting ones included")
     max_wait_ms: float | None = Field(
         default=None, ge=0,
-        description="how long a call may wait in an overload; left out: as long as a search takes, 5 at least; 0: for ever",
+        description="how long a call may wait in an overload; left out: as long as a search takes, at least 5; "
+        "0: for ever",
     )  # fmt: skip
     max_metadata_bytes: int = Field(
         default=16 << 10, ge=1 << 10, le=1 << 20, description="headers of one call, in bytes"

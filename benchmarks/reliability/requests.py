@@ -3,9 +3,9 @@
     python -m benchmarks.reliability requests [--count 1000000] [--bundle DIR]
 
 Several client processes send them to one server process over gRPC, which is told to be patient, so that each is read
-and none refused unread. Every answer is judged against the bundle's
-labels, every refusal for its code, sentence and reason. Between them good requests are asked, whose answers were
-recorded before the first hostile one and must not change by a bit. Exit code 1 if anything was wrong.
+and none refused unread. Every answer is judged against the bundle's labels, every refusal for its code, sentence and
+reason. Between them good requests are asked, whose answers were recorded before the first hostile one and must not
+change by a bit. Exit code 1 if anything was wrong.
 """
 
 from __future__ import annotations

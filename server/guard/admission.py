@@ -54,7 +54,7 @@ class Admission:
 
     Args:
         most: calls under way, waiting ones included.
-        wait: seconds a call may wait in an overload; None: as long as a search takes (5 ms at least); 0: as long as it takes.
+        wait: seconds a call may wait in an overload; None: as long as a search takes, at least LEAST_WAIT; 0: for ever.
 
     Without arguments it keeps the order and refuses nobody.
     """
