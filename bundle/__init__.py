@@ -36,7 +36,7 @@ from bundle.reindex import write_reindexed
 from bundle.rewrite import write_with
 from bundle.sae import Activation, SaeWeights, TowerWeights
 from bundle.version import __version__
-from bundle.writer import concept_files, refuse_occupied, write_bundle
+from bundle.writer import beside, concept_files, refuse_occupied, write_bundle
 
 __all__ = [
     "CONCEPT_ID",
@@ -75,6 +75,7 @@ __all__ = [
     "TowerWeights",
     "UserProfile",
     "__version__",
+    "beside",
     "concept_files",
     "concept_id",
     "load_bundle",

@@ -106,10 +106,7 @@ def staged(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def _staged(target: Path) -> Iterator[Path]:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _remove(target, "writing")
-    temporary = Path(mkdtemp(prefix=f".{target.name}.writing-", dir=target.parent))
-    try:
+    with beside(target, "writing") as temporary:
         yield temporary
         temporary.chmod(0o755)
         for path in temporary.iterdir():
@@ -117,10 +114,19 @@ def _staged(target: Path) -> Iterator[Path]:
             sync(path)
         sync(temporary)
         swap_in(temporary, target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
     _remove(target, "retired")
+
+
+@contextmanager
+def beside(target: Path, kind: str) -> Iterator[Path]:
+    """A folder ``.NAME.KIND-*`` beside the target, gone after the block; what killed blocks left is removed first."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove(target, kind)
+    temporary = Path(mkdtemp(prefix=f".{target.name}.{kind}-", dir=target.parent))
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def refuse_occupied(target: Path, *, replace: bool) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
@@ -36,7 +35,7 @@ def index(  # noqa: PLR0917 - options, each by its name
 
     Example: tiller bundle index bundles/demo --kind hnsw --param ef_search=256 --out bundles/demo-hnsw
     """
-    from bundle import IndexKind, load_bundle, refuse_occupied, write_reindexed
+    from bundle import IndexKind, beside, load_bundle, refuse_occupied, write_reindexed
     from cli.refuse import UsageRefused
 
     if kind not in get_args(IndexKind):
@@ -48,9 +47,8 @@ def index(  # noqa: PLR0917 - options, each by its name
     refuse_occupied(target, replace=replace)
     bundle = _proxied(bundle, seed)
     chosen: IndexKind = kind  # type: ignore[assignment]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{target.name}.index-", dir=target.parent) as workshop:
-        file = Path(workshop) / "index.faiss"
+    with beside(target, "index") as workshop:
+        file = workshop / "index.faiss"
         entry = _make(bundle, chosen, _given(param or ()), file, gate=gate, queries=queries, seed=seed)
         manifest = write_reindexed(
             bundle, target, lambda path: _copy(file, path), entry, proxy=bundle.contents.proxy, replace=replace

@@ -51,11 +51,13 @@ def test_an_index_is_built_measured_and_served(tiller: Tiller, planted: Path, tm
 
 
 def test_flat_is_exact_and_has_nothing_to_measure(tiller: Tiller, planted: Path, tmp_path: Path) -> None:
+    (tmp_path / ".flat.index-killed").mkdir()
     ran = tiller("bundle", "index", planted, "--kind", "flat", "--out", tmp_path / "flat")
     entry = load_bundle(tmp_path / "flat").manifest.index
     assert ran.code == 0
     assert entry is not None
     assert (entry.kind, entry.recall, entry.passed) == ("flat", (), True)
+    assert [path.name for path in tmp_path.iterdir()] == ["flat"]  # what a killed build left is gone too
 
 
 def test_under_the_gate_nothing_is_written_and_the_parameter_is_named(
