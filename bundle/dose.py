@@ -57,18 +57,34 @@ def gap(best: ScoreArray) -> float:
     return max(_at(best, 10) - last, 1e-3 * max(abs(float(best[0])), abs(last)), 1e-6)
 
 
+class Units:
+    """What one unit is worth to a user, for any number of rules. ``best``: the user's scores, descending; not empty."""
+
+    def __init__(self, best: ScoreArray, k: int) -> None:
+        self._half = max(1, k // 2)
+        self._at_half = _at(best, self._half)
+        self._below = _at(best, 2 * k)
+        self.gap = gap(best)
+        self._least, self._most = LOWER * self.gap, UPPER * self.gap
+
+    def up(self, members_best: ScoreArray) -> float:
+        """One unit up; ``members_best``: the members' scores, descending, k/2 of them where there are so many."""
+        if not len(members_best):
+            return 0.0
+        return _between(self._at_half - _at(members_best, self._half), self._least, self._most)
+
+    def down(self, best_member: float | None) -> float:
+        """One unit down; ``best_member``: ``m(1)``, None when no member is among the best (the unit is its floor)."""
+        if best_member is None:
+            return self._least
+        return _between(best_member - self._below, self._least, self._most)
+
+
 def promote_unit(best: ScoreArray, members_best: ScoreArray, k: int) -> float:
     """One unit up. ``best``: the user's scores, descending; ``members_best``: the members', descending."""
-    if not len(members_best):
-        return 0.0
-    half = max(1, k // 2)
-    width = gap(best)
-    return _between(_at(best, half) - _at(members_best, half), LOWER * width, UPPER * width)
+    return Units(best, k).up(members_best)
 
 
 def demote_unit(best: ScoreArray, best_member: float | None, k: int) -> float:
     """One unit down. ``best_member``: ``m(1)``, or None when no member is among ``best`` (the unit is its floor)."""
-    width = gap(best)
-    if best_member is None:
-        return LOWER * width
-    return _between(best_member - _at(best, 2 * k), LOWER * width, UPPER * width)
+    return Units(best, k).down(best_member)

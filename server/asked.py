@@ -15,9 +15,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bundle import dose
 from server import bits
 from server.bits import BitArray
+from server.columns import Columns
 from server.retrieval import (
     FlatRetriever,
     Gain,
@@ -42,8 +42,8 @@ class Asked(Protocol):
         """The unsteered best ``n`` of the allowed items."""
         ...
 
-    def best_members(self, steerable: Steerable, n: int, allowed: BitArray | None) -> FloatArray:
-        """Unsteered scores of the ``n`` best allowed members (the posting list's core), descending."""
+    def best_members(self, steerables: Sequence[Steerable], n: int, allowed: BitArray | None) -> list[FloatArray]:
+        """Unsteered scores of each one's ``n`` best allowed members (the posting list's core), descending."""
         ...
 
     def posting(self, steerable: Steerable) -> Posting | None:
@@ -82,6 +82,7 @@ def ask(
     *,
     unit: bool = False,
     rules: bool = False,
+    columns: Columns | None = None,
 ) -> Asked:
     """Put an embedding ``x`` [D], ``query`` [D'] as an index is asked, to whatever ``retriever`` searches.
 
@@ -92,13 +93,14 @@ def ask(
         vectors: the items' search vectors [N, D'].
         unit: they are unit vectors, because the metric is cosine.
         rules: more will be asked than one list, so that every item had better be scored at once.
+        columns: the concepts' read-outs by item, for what is read off the scores.
     """
     if isinstance(retriever, NetworkRetriever):
-        return NetworkAsked(retriever, x)
+        return NetworkAsked(retriever, x, columns)
     if isinstance(retriever, ProxyRetriever):
         return ProxyAsked(retriever, x)
     if isinstance(retriever, FlatRetriever):
-        return FlatAsked(retriever, query, vectors, unit=unit, rules=rules)
+        return FlatAsked(retriever, query, vectors, unit=unit, rules=rules, columns=columns)
     return MetricAsked(retriever, query, vectors, unit=unit)
 
 
@@ -124,14 +126,17 @@ class ReadOff(ABC):
         """See Asked."""
         return self.scored.search(n, allowed)
 
-    def best_members(self, steerable: Steerable, n: int, allowed: BitArray | None) -> FloatArray:
+    def best_members(self, steerables: Sequence[Steerable], n: int, allowed: BitArray | None) -> list[FloatArray]:
         """See Asked."""
-        head, values = self.scored.within(allowed), self.scored.values
-        found = head.scores[steerable.gain.take(head.items) >= dose.MEMBER_READOUT][:n]
-        if len(found) == n:
-            return found
+        found = self.scored.best_of_each([steerable.gain for steerable in steerables], n, allowed)
+        return [
+            self._best_of_all(steerable, n, allowed) if scores is None else scores
+            for steerable, scores in zip(steerables, found, strict=True)
+        ]
+
+    def _best_of_all(self, steerable: Steerable, n: int, allowed: BitArray | None) -> FloatArray:
         rows = steerable.members_by_readout
-        return _best(values[rows if allowed is None else rows[bits.has_each(allowed, rows)]], n)
+        return _best(self.scored.values[rows if allowed is None else rows[bits.has_each(allowed, rows)]], n)
 
     def posting(self, steerable: Steerable) -> None:  # noqa: B027 - what is read off needs no list
         """See Asked."""
@@ -161,8 +166,11 @@ class MetricAsked:
         """See Asked."""
         return self._retriever.search(self._query, n, allowed)
 
-    def best_members(self, steerable: Steerable, n: int, allowed: BitArray | None) -> FloatArray:
+    def best_members(self, steerables: Sequence[Steerable], n: int, allowed: BitArray | None) -> list[FloatArray]:
         """See Asked."""
+        return [self._best_members(steerable, n, allowed) for steerable in steerables]
+
+    def _best_members(self, steerable: Steerable, n: int, allowed: BitArray | None) -> FloatArray:
         scores = self._posting_scores(steerable)[: steerable.core]
         if allowed is not None:
             scores = scores[bits.has_each(allowed, steerable.posting[: steerable.core])]
@@ -227,9 +235,17 @@ class FlatAsked(ReadOff, MetricAsked):
     """The same, every item's taken at once: exact. One list alone is the bare index's own."""
 
     def __init__(
-        self, retriever: FlatRetriever, query: FloatArray, vectors: FloatArray, *, unit: bool, rules: bool
+        self,
+        retriever: FlatRetriever,
+        query: FloatArray,
+        vectors: FloatArray,
+        *,
+        unit: bool,
+        rules: bool,
+        columns: Columns | None,
     ) -> None:
         super().__init__(retriever, query, vectors, unit=unit)
+        self._columns = columns
         self._flat = retriever
         self._rules = rules
 
@@ -237,7 +253,7 @@ class FlatAsked(ReadOff, MetricAsked):
     def scored(self) -> Scored:
         """See ReadOff."""
         self._rules = True
-        return Scored(self._flat.scores(self._query))
+        return Scored(self._flat.scores(self._query), self._columns)
 
     def search(self, n: int, allowed: BitArray | None) -> Ranking:
         """See Asked."""
@@ -247,7 +263,8 @@ class FlatAsked(ReadOff, MetricAsked):
 
     def moved(self, displacements: Sequence[FloatArray]) -> FlatAsked:
         """See MetricAsked."""
-        return FlatAsked(self._flat, self._further(displacements), self._vectors, unit=self._unit, rules=True)
+        query = self._further(displacements)
+        return FlatAsked(self._flat, query, self._vectors, unit=self._unit, rules=True, columns=self._columns)
 
 
 class ByDifferences(ABC):
@@ -279,14 +296,15 @@ class ByDifferences(ABC):
 class NetworkAsked(ReadOff, ByDifferences):
     """A scorer network over every item."""
 
-    def __init__(self, retriever: NetworkRetriever, x: FloatArray) -> None:
+    def __init__(self, retriever: NetworkRetriever, x: FloatArray, columns: Columns | None) -> None:
         self._retriever = retriever
         self._x = x
+        self._columns = columns
 
     @cached_property
     def scored(self) -> Scored:
         """See ReadOff."""
-        return Scored(self._retriever.network.all(self._x))
+        return Scored(self._retriever.network.all(self._x), self._columns)
 
     def scores(self, rows: IntArray) -> ScoreArray:
         """See Asked."""
@@ -298,7 +316,7 @@ class NetworkAsked(ReadOff, ByDifferences):
 
     def moved(self, displacements: Sequence[FloatArray]) -> NetworkAsked:
         """See Asked."""
-        return NetworkAsked(self._retriever, _add(self._x, displacements))
+        return NetworkAsked(self._retriever, _add(self._x, displacements), self._columns)
 
 
 class ProxyAsked(ByDifferences):
@@ -316,8 +334,11 @@ class ProxyAsked(ByDifferences):
         """See Asked."""
         return self._retriever.steered(self._x, self._query, n, (), allowed)
 
-    def best_members(self, steerable: Steerable, n: int, allowed: BitArray | None) -> FloatArray:
+    def best_members(self, steerables: Sequence[Steerable], n: int, allowed: BitArray | None) -> list[FloatArray]:
         """See Asked; of many members those with the best proxies are scored."""
+        return [self._best_members(steerable, n, allowed) for steerable in steerables]
+
+    def _best_members(self, steerable: Steerable, n: int, allowed: BitArray | None) -> FloatArray:
         rows = steerable.posting[: steerable.core]
         if allowed is not None:
             rows = rows[bits.has_each(allowed, rows)]

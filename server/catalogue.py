@@ -14,6 +14,7 @@ from rapidfuzz import fuzz, process
 from bundle import LATENT_FAMILY, Bundle, Concept, search_vectors
 from bundle.strings import to_list
 from server import bits
+from server.columns import Columns
 from server.errors import UnknownConcept, UnknownUser
 from server.steerable import Steerable
 from server.subject import CUSTOM_FAMILY, Custom
@@ -44,6 +45,7 @@ class Catalogue:
         self._user_rows = {user_id: row for row, user_id in enumerate(contents.user_ids or ())}
         self._by_id = {concept.id: concept for concept in self.concepts}
         self._named = {concept.id: self._concept(concept) for concept in self.concepts if concept.row is not None}
+        self.columns = Columns([steerable.gain for steerable in self._named.values()])
         self._latent_scale = contents.item_codes.latent_scale()
         self._latent = lru_cache(maxsize=LATENTS_KEPT)(weakly(self._make_latent))
         self.subjects = Subjects(contents, weakly(self.find), self.item_rows, self.vectors)

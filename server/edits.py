@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
-from bundle import Dial, dose
+from bundle import dose
 from server.asked import Asked, ScoreArray
 from server.bits import BitArray
 from server.catalogue import Catalogue
+from server.columns import Look
 from server.encoder import Encoder
 from server.overlaid import OverlaidAsked, Push, together
 from server.retrieval import Gain, Shield
@@ -26,7 +28,7 @@ from server.toward import Pusher
 from server.types import Action, Channel, FloatArray, IntArray, Ranking, Rule
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Asker:
     """One user's unsteered situation, which doses are measured in.
 
@@ -40,6 +42,11 @@ class Asker:
     allowed: BitArray | None
     base: Ranking
     k: int
+
+    @cached_property
+    def worth(self) -> dose.Units:
+        """What the user's doses are measured in."""
+        return dose.Units(self.base.scores, self.k)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +87,14 @@ def make_edits(
 ) -> list[Edit]:
     """Dose every soft rule for this user; the SAE is asked only when a rule is on the query channel."""
     edits: list[Edit] = []
-    shield = _shield(rules, catalogue)
+    steerables = [catalogue.of(rule) for rule in rules]
+    shield = _shield(rules, steerables)
+    doses = signed_doses(rules, steerables, catalogue, asker)
     scale: FloatArray | None = None
-    for rule in rules:
-        steerable = catalogue.of(rule)
+    for rule, steerable, signed in zip(rules, steerables, doses, strict=True):
         if isinstance(rule.subject, Toward):
             edits.append(_pushed(rule, rule.subject, catalogue, pusher, asker))
             continue
-        signed = signed_dose(rule, steerable, asker, catalogue.dial)
         note = catalogue.dial.poor(rule.concept, rule.channel.value, _action(rule), k=asker.k)
         if rule.channel is Channel.ITEM:
             promotes = rule.action is Action.PROMOTE
@@ -113,21 +120,36 @@ def _pushed(rule: Rule, subject: Toward, catalogue: Catalogue, pusher: Pusher, a
     return Edit(rule, catalogue.of(rule), float(rise[np.argmax(np.abs(rise))]), push=push, note=note)
 
 
-def signed_dose(rule: Rule, steerable: Steerable, asker: Asker, dial: Dial) -> float:
-    """The rule's dose for this user in score units, negative for a demotion: units of the dial times the user's own.
+def signed_doses(
+    rules: Sequence[Rule], steerables: Sequence[Steerable], catalogue: Catalogue, asker: Asker
+) -> list[float]:
+    """The rules' doses for this user in score units, negative for a demotion: units of the dial times the user's own.
 
-    See bundle.calibration for the first factor and bundle.dose for the second.
+    See bundle.calibration for the first factor and bundle.dose for the second. What is pushed has none of its own, 0.
     """
+    doses = [0.0] * len(rules)
     base, k = asker.base, asker.k
     if not len(base.items):
-        return 0.0
-    units = dial.units(rule.concept, rule.channel.value, _action(rule), k=k, strength=rule.strength) / steerable.lift
-    if rule.action is Action.DEMOTE:
-        members = np.flatnonzero(steerable.gain[base.items] >= dose.MEMBER_READOUT)
-        best = float(base.scores[members[0]]) if len(members) else None
-        return -units * dose.demote_unit(base.scores, best, k)
-    scores = asker.asked.best_members(steerable, max(1, k // 2), asker.allowed)
-    return units * dose.promote_unit(base.scores, scores, k)
+        return doses
+    down: list[int] = []
+    up: list[int] = []
+    for place, rule in enumerate(rules):
+        if not isinstance(rule.subject, Toward):
+            (down if rule.action is Action.DEMOTE else up).append(place)
+    if down:
+        look = Look(base.items, catalogue.columns)
+        inside = look.at([steerables[place].gain for place in down]) >= dose.MEMBER_READOUT
+        for place, first, member in zip(down, inside.argmax(1).tolist(), inside, strict=True):
+            doses[place] = -asker.worth.down(float(base.scores[first]) if member[first] else None)
+    if up:
+        found = asker.asked.best_members([steerables[place] for place in up], max(1, k // 2), asker.allowed)
+        for place, scores in zip(up, found, strict=True):
+            doses[place] = asker.worth.up(scores)
+    for place in (*down, *up):
+        rule, dial = rules[place], catalogue.dial
+        units = dial.units(rule.concept, rule.channel.value, _action(rule), k=k, strength=rule.strength)
+        doses[place] *= units / steerables[place].lift
+    return doses
 
 
 def capped(edits: list[Edit], asker: Asker, most: float) -> list[Edit]:
@@ -136,7 +158,7 @@ def capped(edits: list[Edit], asker: Asker, most: float) -> list[Edit]:
     A dose is what a full member gains or loses, so no item's score moves further than that on the item channel.
     """
     total = sum(abs(edit.dose) for edit in edits)
-    if not total or total <= (limit := most * dose.gap(asker.base.scores)):
+    if not total or total <= (limit := most * asker.worth.gap):
         return edits
     part = limit / total
     note = f"scaled to {part:.0%}: the rules together ask for more than the server's cap of {most:g} gaps"
@@ -152,16 +174,16 @@ def capped(edits: list[Edit], asker: Asker, most: float) -> list[Edit]:
     ]
 
 
-def _shield(rules: Sequence[Rule], catalogue: Catalogue) -> Shield | None:
+def _shield(rules: Sequence[Rule], steerables: Sequence[Steerable]) -> Shield | None:
     """What demotions leave of every promotion's gain: the product of ``1 - read-out``, whatever their strength.
 
     Else promoting animation would undo demoting children's films, most of which are both (DESIGN.md 4.5b). A shield in
     proportion to the strength does not hold what the demotion alone gives (docs/decisions/016).
     """
-    demoted = [rule for rule in rules if rule.action is Action.DEMOTE]
-    if not demoted or len(demoted) == len(rules):
-        return None
-    return Shield([catalogue.of(rule).gain for rule in demoted])
+    demoted = [
+        steerable.gain for rule, steerable in zip(rules, steerables, strict=True) if rule.action is Action.DEMOTE
+    ]
+    return Shield(demoted) if demoted and len(demoted) < len(rules) else None
 
 
 def _action(rule: Rule) -> Literal["promote", "demote"]:

@@ -63,9 +63,12 @@ class OverlaidAsked(ByDifferences):
         """See Asked."""
         return self._overlay.merged(self._inner.search(n, self._overlay.masked(allowed)), self._moved, allowed, n)
 
-    def best_members(self, steerable: Steerable, n: int, allowed: BitArray | None) -> FloatArray:
+    def best_members(self, steerables: Sequence[Steerable], n: int, allowed: BitArray | None) -> list[FloatArray]:
         """See Asked."""
-        rest = self._inner.best_members(steerable, n, self._overlay.masked(allowed))
+        found = self._inner.best_members(steerables, n, self._overlay.masked(allowed))
+        return [self._with_own(steerable, rest, n, allowed) for steerable, rest in zip(steerables, found, strict=True)]
+
+    def _with_own(self, steerable: Steerable, rest: FloatArray, n: int, allowed: BitArray | None) -> FloatArray:
         core = np.isin(self._push.rows, steerable.posting[: steerable.core])
         own = self._overlay.merged(_NOBODY, np.where(core, self._moved, -np.inf), allowed, n).scores
         return np.sort(np.concatenate([rest, own[np.isfinite(own)]]))[::-1][:n]

@@ -85,7 +85,9 @@ class Engine:
         soft = [rule for rule in plan.applied if rule.action is not Action.FILTER]
         filtered = len(soft) < len(plan.applied)
         unit = self.catalogue.bundle.manifest.metric == "cosine"
-        asked = ask(self.retriever, x, q, self.catalogue.vectors, unit=unit, rules=bool(soft))
+        asked = ask(
+            self.retriever, x, q, self.catalogue.vectors, unit=unit, rules=bool(soft), columns=self.catalogue.columns
+        )
         clock.lap("mask")
 
         depth = max(query.k, dose.depth(query.k)) if soft or query.explain else query.k
@@ -141,6 +143,7 @@ class Engine:
         """Answer requests of real shape once, so that the first caller does not pay for first times."""
         for concept in self.catalogue.named:
             prepare(self.retriever, concept)
+        self.catalogue.columns.by_item  # noqa: B018 - fills a cache
         x = np.asarray(self.catalogue.bundle.contents.item_vectors[0], np.float32)
         k = min(10, self.limits.max_k)
         offered = next((concept.id for concept in self.catalogue.named), "latent:0")

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from bundle import dose
 from server import bits
 from server.asked import Asked, ScoreArray
 from server.catalogue import Catalogue
@@ -124,7 +123,7 @@ def _doses(
             base = base + edit.dose * edit.readout(pool)
     columns = [target.sign * target.edit.readout(pool) for target in targets]
     inside = [_members(target, pool) for target in targets]
-    beyond = BEYOND * dose.gap(asker.base.scores) if len(targets) > 1 else 0.0
+    beyond = BEYOND * asker.worth.gap if len(targets) > 1 else 0.0
     doses = np.zeros(len(targets))
     for turn in range(ROUNDS):
         # Targets that fill the whole list between them leave no room to go beyond: then smaller steps.

@@ -8,31 +8,38 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from server.columns import FEW, Columns, Look
 from server.types import FloatArray, IntArray, Ranking
 
 ScoreArray = npt.NDArray[np.floating]
+
+SLICE = 8192
+"""Rows that rules are added up for at once, so that a large catalogue's do not fill the memory."""
 
 
 class Shield:
     """What demotions leave of every promotion's gain: the product of ``1 - read-out`` over ``demoted``, each [N].
 
-    Worked out for the rows that are looked at and never for the catalogue; all promotions of a request look at the same
-    rows one after the other, so the last answer is kept.
+    Worked out for the rows that are looked at and never for the catalogue; the last answer is kept, for those who ask
+    for the same rows promotion by promotion.
     """
 
     def __init__(self, demoted: Sequence[FloatArray]) -> None:
-        self._demoted = demoted
+        self.demoted = demoted
         self._last: tuple[IntArray, FloatArray] | None = None
 
     def of(self, rows: IntArray) -> FloatArray:
         """The part that each row keeps, in [0, 1], [R]."""
-        if self._last is not None and self._last[0] is rows:
-            return self._last[1]
-        left = np.ones(len(rows), np.float32)
-        for readout in self._demoted:
-            left *= 1 - readout.take(rows)
-        self._last = rows, left
-        return left
+        if self._last is None or self._last[0] is not rows:
+            self._last = rows, self.among(Look(rows))
+        return self._last[1]
+
+    def among(self, look: Look) -> FloatArray:
+        """The same for rows at which other rules look, too."""
+        left = look.at(self.demoted)
+        np.subtract(1, left, out=left)
+        kept: FloatArray = np.multiply.reduce(left, axis=0)
+        return kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +67,52 @@ class Gain:
     shield: Shield | None = None
 
 
-def total_gain(gains: Sequence[Gain], rows: IntArray) -> ScoreArray:
-    """What all rules add to each item's score, [R]; an item's bits do not depend on the others."""
+def total_gain(gains: Sequence[Gain], rows: IntArray, columns: Columns | None = None) -> ScoreArray:
+    """What all rules add to each item's score, [R]; an item's bits do not depend on the others.
+
+    ``columns``: of the catalogue, where it has them.
+    """
     total = np.zeros(len(rows), np.float64)
-    values = np.empty(len(rows), np.float32)
-    part = np.empty(len(rows), np.float64)
-    for gain in gains:
-        gain.readout.take(rows, out=values, mode="clip")  # any other mode works in a copy
-        np.multiply(values, gain.dose, out=part, dtype=np.float64)
-        if gain.floor > 0:
-            part *= values >= np.float32(gain.floor)
-        if gain.shield is not None:
-            part *= gain.shield.of(rows)
-        total += part
+    # A single row would be summed in another order.
+    if len(gains) <= FEW or len(rows) == 1:
+        for gain in gains:
+            total += _added(gain, rows)
+        return total
+    doses = np.array([gain.dose for gain in gains])
+    floors = np.array([gain.floor for gain in gains], np.float32)[:, None]
+    floored = _span([place for place, gain in enumerate(gains) if gain.floor > 0])
+    shields = {id(gain.shield): gain.shield for gain in gains if gain.shield is not None}
+    shielded = [
+        (shield, _span([place for place, gain in enumerate(gains) if gain.shield is shield]))
+        for shield in shields.values()
+    ]
+    readouts = [gain.readout for gain in gains]
+    for first in range(0, len(rows), SLICE):
+        look = Look(rows[max(0, min(first, len(rows) - 2)) : first + SLICE], columns)
+        found = look.at(readouts)
+        found[floored] *= found[floored] >= floors[floored]
+        values = found.astype(np.float64)
+        for shield, span in shielded:
+            values[span] *= shield.among(look)
+        total[first : first + SLICE] = np.einsum("gr,g->r", values, doses)[-len(total[first : first + SLICE]) :]
     return total
+
+
+def _added(gain: Gain, rows: IntArray) -> ScoreArray:
+    """What one rule adds, [R]; the bits are those of many at once."""
+    values = gain.readout.take(rows, mode="clip")
+    if gain.floor > 0:
+        values *= values >= np.float32(gain.floor)
+    if gain.shield is None:
+        return np.multiply(values, gain.dose, dtype=np.float64)
+    return np.multiply(values, gain.shield.of(rows), dtype=np.float64) * gain.dose
+
+
+def _span(places: list[int]) -> slice | list[int]:
+    """The places, as a slice where they follow each other: that makes a view and no copy."""
+    if places and places[-1] - places[0] == len(places) - 1:
+        return slice(places[0], places[-1] + 1)
+    return places
 
 
 def best_of(items: IntArray, scores: ScoreArray, k: int) -> Ranking:

@@ -22,13 +22,15 @@ from functools import cached_property
 
 import numpy as np
 
+from bundle import dose
 from server import bits
 from server.bits import BitArray
+from server.columns import Columns, Look
 from server.retrieval.gains import Gain, best_of, total_gain
 from server.types import FloatArray, IntArray, Ranking
 
 HEAD, LEAST = 1024, 256
-"""Items of the head, at least: a sixteenth of the catalogue between these."""
+"""Items of the head, at least: a sixteenth of the catalogue between these; and of its beginning."""
 
 START = 256
 """Of the head's items so many are added up first, to find a bound."""
@@ -49,76 +51,150 @@ _NONE = Ranking(np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 class Scored:
-    """The scores of every item for one query, ``values`` [N]; they stay as they are."""
+    """The scores of every item for one query, ``values`` [N]; they stay as they are.
 
-    def __init__(self, values: FloatArray) -> None:
+    ``columns``: of the catalogue, where it has them.
+    """
+
+    def __init__(self, values: FloatArray, columns: Columns | None = None) -> None:
         self.values = values
-        self._within: tuple[BitArray, Ranking] | None = None
+        self._columns = columns
+        self._within: dict[bool, tuple[BitArray, Ranking]] = {}
+
+    @cached_property
+    def _top(self) -> Ranking:
+        """The best items, about LEAST of them, best first; every other item scores less than each of these."""
+        return self._ordered(self._reaching(LEAST))
 
     @cached_property
     def head(self) -> Ranking:
-        """The best items, about HEAD of them, best first; every other item scores less than each of these."""
-        return self._ordered(_reaching(self.values, max(LEAST, min(HEAD, len(self.values) // 16))))
+        """The same, about HEAD of them."""
+        most = min(HEAD, len(self.values) // 16)
+        return self._top if most <= LEAST else self._ordered(self._reaching(most))
 
-    def within(self, allowed: BitArray | None) -> Ranking:
-        """What of the head is allowed; the last answer is kept, for the rules of one request."""
+    def within(self, allowed: BitArray | None, *, deep: bool = True) -> Ranking:
+        """What of the head is allowed, or, not ``deep``, of its beginning; the last answer is kept."""
+        head = self.head if deep else self._top
         if allowed is None:
-            return self.head
-        if self._within is None or self._within[0] is not allowed:
-            inside = bits.has_each(allowed, self.head.items)
-            self._within = allowed, Ranking(self.head.items[inside], self.head.scores[inside])
-        return self._within[1]
+            return head
+        known = self._within.get(deep)
+        if known is None or known[0] is not allowed:
+            inside = bits.has_each(allowed, head.items)
+            known = self._within[deep] = allowed, Ranking(head.items[inside], head.scores[inside])
+        return known[1]
 
     def search(self, n: int, allowed: BitArray | None) -> Ranking:
         """The best ``n`` of the allowed items, best first, ties to the lower row."""
         found = self._leading(n, allowed)
         return Ranking(found.items[:n], found.scores[:n])
 
+    def best_of_each(self, readouts: Sequence[FloatArray], n: int, allowed: BitArray | None) -> list[FloatArray | None]:
+        """Per column the scores of the best ``n`` allowed items with a read-out of a member; None: look at them all."""
+        found: list[FloatArray | None] = [None] * len(readouts)
+        left = list(range(len(readouts)))
+        for deep in (False, True):
+            head = self.within(allowed, deep=deep)
+            members = Look(head.items, self._columns).at([readouts[place] for place in left]) >= dose.MEMBER_READOUT
+            size = len(head.items)
+            hits = np.flatnonzero(members)
+            bounds = np.searchsorted(hits, np.arange(len(left) + 1) * size).tolist()
+            for row, place in enumerate(left):
+                if bounds[row + 1] - bounds[row] >= n:
+                    found[place] = head.scores[hits[bounds[row] : bounds[row] + n] - row * size]
+            left = [place for place in left if found[place] is None]
+            if not left:
+                break
+        return found
+
     def steered(self, k: int, gains: Sequence[Gain], allowed: BitArray | None) -> Ranking:
         """The best ``k`` of the allowed items by score plus what the rules add; the same form."""
-        size = len(self.values)
         start = self.search(max(START, 4 * k), allowed)
         if not len(start.items):
             return _NONE
-        best = best_of(start.items, start.scores + total_gain(gains, start.items), k)
+        best = best_of(start.items, start.scores + total_gain(gains, start.items, self._columns), k)
         if len(best.items) < k:  # it is all that is allowed
             return best
         promotions = [gain for gain in gains if gain.dose > 0]
         most = sum(gain.dose for gain in promotions)
         lowest = float(best.scores[-1])
-        # What single precision may lose in such sums.
-        lowest -= ROUNDING * (len(gains) + 1) * (abs(lowest) + most + float(np.abs(start.scores[[0, -1]]).max()))
-        if lowest >= float(start.scores[-1]) + most:
+        size = abs(lowest) + float(np.abs(start.scores[[0, -1]]).max())
+        if _short_of(lowest, len(gains), size + most) >= float(start.scores[-1]) + most:
             return best
-        rows = np.flatnonzero(self.values >= _below(lowest - most))
-        if len(rows) > FEW * size and promotions:
-            rows = np.flatnonzero(self._raised(promotions) >= _below(lowest))
+        rows = self._candidates(promotions, len(gains), lowest, size)
         if allowed is not None:
             rows = rows[bits.has_each(allowed, rows)]
-        return best_of(rows, self.values[rows] + total_gain(gains, rows), k)
+        return best_of(rows, self.values[rows] + total_gain(gains, rows, self._columns), k)
 
-    def _raised(self, promotions: Sequence[Gain]) -> FloatArray:
-        """Scores plus all that the promotions could add, [N]: floors and shields only take away from it."""
-        bound, step = self.values.copy(), np.empty(SLICE, np.float32)
+    def _candidates(self, promotions: Sequence[Gain], rules: int, lowest: float, size: float) -> IntArray:
+        """Every row that could reach ``lowest`` under the rules, and few others, ascending; ``size``: of the scores."""
+        doses = [gain.dose for gain in promotions]
+        together = self._together(promotions)
+        if together is not None:  # the largest dose, for all of them: one pass in the place of one for each
+            bound = _short_of(lowest, rules, size + max(doses) * len(doses))
+            return np.flatnonzero(self._raised([(max(doses), together)]) >= _below(bound))
+        bound = _short_of(lowest, rules, size + sum(doses))
+        near = self.values >= _below(bound - sum(doses))
+        if promotions and np.count_nonzero(near) > FEW * len(near):
+            near = self._raised([(gain.dose, gain.readout) for gain in promotions]) >= _below(bound)
+        return np.flatnonzero(near)
+
+    def _together(self, promotions: Sequence[Gain]) -> FloatArray | None:
+        """What several promotions add to every item at a dose of 1 each, [N], where that is at hand."""
+        if len(promotions) <= 1 or self._columns is None:
+            return None
+        floor, shield = promotions[0].floor, promotions[0].shield
+        if any(gain.floor != floor or gain.shield is not shield for gain in promotions):
+            return None
+        return self._columns.most(
+            [gain.readout for gain in promotions], floor, () if shield is None else shield.demoted
+        )
+
+    def _raised(self, parts: Sequence[tuple[float, FloatArray]]) -> FloatArray:
+        """Scores plus doses times columns [N], [N]: of promotions, floors and shields only take away from it."""
+        bound, step = self.values.copy(), np.empty(min(SLICE, len(self.values)), np.float32)
         for first in range(0, len(bound), SLICE):
             part = bound[first : first + SLICE]
-            for gain in promotions:
-                np.multiply(gain.readout[first : first + SLICE], np.float32(gain.dose), out=step[: len(part)])
+            for amount, column in parts:
+                np.multiply(column[first : first + SLICE], np.float32(amount), out=step[: len(part)])
                 part += step[: len(part)]
         return bound
 
     def _leading(self, n: int, allowed: BitArray | None) -> Ranking:
         """``n`` of the allowed items or more (all where there are fewer), and every allowed one that scores as much."""
-        found, size, depth = self.within(allowed), len(self.values), len(self.head.items)
+        found = self.within(allowed, deep=False)
+        if len(found.items) < n:
+            found = self.within(allowed)
+        size, depth = len(self.values), len(self.head.items) if len(found.items) < n else 0
         while len(found.items) < n and depth < size:
             depth = min(size, max(GROWTH * depth, 2 * n))
-            rows = _reaching(self.values, depth)
+            rows = self._reaching(depth)
             depth = len(rows)
             if allowed is not None:
                 rows = rows[bits.has_each(allowed, rows)]
             if len(rows) >= n or depth == size:
                 found = self._ordered(rows)
         return found
+
+    def _reaching(self, n: int) -> IntArray:
+        """Rows of the best ``n`` and perhaps of more, all that reach some score, ascending; at most all there are."""
+        values = self.values
+        size = len(values)
+        if n >= size:
+            return np.arange(size)
+        blocks = size // BLOCK
+        if blocks >= 2 * n:
+            # As many blocks as items are wanted hold an item that reaches the n-th best maximum of a block.
+            lowest = np.partition(self._maxima, blocks - n)[blocks - n]
+        else:
+            lowest = np.partition(values, size - n)[size - n]
+        return np.flatnonzero(values >= lowest)
+
+    @cached_property
+    def _maxima(self) -> FloatArray:
+        """The best score of each block of items, every block BLOCK items that lie far apart."""
+        blocks = len(self.values) // BLOCK
+        maxima: FloatArray = self.values[: blocks * BLOCK].reshape(BLOCK, blocks).max(0)
+        return maxima
 
     def _ordered(self, rows: IntArray) -> Ranking:
         """Rows given in ascending order, best first."""
@@ -130,19 +206,9 @@ class Scored:
         return Ranking(rows[order], ordered)
 
 
-def _reaching(values: FloatArray, n: int) -> IntArray:
-    """Rows of the best ``n`` and perhaps of more, all that reach some score, ascending; at most all there are."""
-    size = len(values)
-    if n >= size:
-        return np.arange(size)
-    blocks = size // BLOCK
-    if blocks >= 2 * n:
-        # As many blocks as items are wanted hold an item that reaches the n-th best maximum of a block.
-        maxima = values[: blocks * BLOCK].reshape(BLOCK, blocks).max(0)
-        lowest = np.partition(maxima, blocks - n)[blocks - n]
-    else:
-        lowest = np.partition(values, size - n)[size - n]
-    return np.flatnonzero(values >= lowest)
+def _short_of(lowest: float, rules: int, size: float) -> float:
+    """A bound less what single precision may lose in sums of a score and what so many rules add, of that size."""
+    return lowest - ROUNDING * (rules + 1) * size
 
 
 def _below(bound: float) -> np.float32:
