@@ -7,6 +7,7 @@ DATASET ?= synthetic
 DATA ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+PART ?= --help
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 8 ] && echo 8 || echo $$n)
 
 VENV := .venv
@@ -24,7 +25,7 @@ STUBS := protos/steering/v1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format protos protos-check no-torch wheel prometheus-check bench bench-train audit clean
+.PHONY: help demo test lint format protos protos-check no-torch wheel prometheus-check bench bench-train reliability audit clean
 
 help: ## this list
 	@echo "make demo [DATASET=synthetic|ml-1m|ml-100k|lastfm DATA=path]"
@@ -75,6 +76,9 @@ bench: $(ENOUGH_TO_TRAIN) ## serving benchmark beside echo and bare FAISS (eight
 
 bench-train: $(ENOUGH_TO_TRAIN) ## training benchmark on MovieLens-1M: make bench-train DATA=path
 	@$(BIN)/python -m benchmarks.train --data $(DATA) --out runs/bench
+
+reliability: $(DEV) ## hostile input, faults, soak: make reliability PART=requests|policies|bundles|faults|soak
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.reliability $(PART)
 
 audit: $(DEV) ## known vulnerabilities of the installed packages
 	@$(BIN)/python .ci/audit.py
