@@ -118,6 +118,10 @@ class Catalogue:
         """The offered concepts; not the latents."""
         return self._named.values()
 
+    def is_named(self, concept_id: str) -> bool:
+        """Whether it is a concept of the bundle or one's own, which stays in memory; no latent."""
+        return concept_id in self._named
+
     def is_offered(self, concept_id: str) -> bool:
         """Whether ``find`` would succeed."""
         try:

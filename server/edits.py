@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from server.catalogue import Catalogue
 from server.columns import Look
 from server.encoder import Encoder
 from server.overlaid import OverlaidAsked, Push, together
+from server.ready import Ready
 from server.retrieval import Gain, Shield
 from server.steerable import POSTING_FLOOR, Steerable
 from server.subject import Toward
@@ -82,23 +82,23 @@ class Edit:
         return values if self.shield is None else values * self.shield.of(rows)
 
 
-def make_edits(
-    rules: Sequence[Rule], catalogue: Catalogue, encoder: Encoder, pusher: Pusher, asker: Asker
-) -> list[Edit]:
-    """Dose every soft rule for this user; the SAE is asked only when a rule is on the query channel."""
+def make_edits(ready: Ready, encoder: Encoder, pusher: Pusher, asker: Asker) -> list[Edit]:
+    """Dose every given soft rule for this user; the SAE is asked only when a rule is on the query channel."""
     edits: list[Edit] = []
-    steerables = [catalogue.of(rule) for rule in rules]
-    shield = _shield(rules, steerables)
-    doses = signed_doses(rules, steerables, catalogue, asker)
+    if not ready.given:
+        return edits
+    shield = _shield(ready)
+    doses = signed_doses(ready, asker)
     scale: FloatArray | None = None
-    for rule, steerable, signed in zip(rules, steerables, doses, strict=True):
-        if isinstance(rule.subject, Toward):
-            edits.append(_pushed(rule, rule.subject, catalogue, pusher, asker))
-            continue
-        note = catalogue.dial.poor(rule.concept, rule.channel.value, _action(rule), k=asker.k)
-        if rule.channel is Channel.ITEM:
-            promotes = rule.action is Action.PROMOTE
-            edits.append(Edit(rule, steerable, signed, shield=shield if promotes else None, note=note))
+    for rule, steerable, signed, (_, note) in zip(
+        ready.given, ready.steerables, doses, ready.dialled(asker.k), strict=True
+    ):
+        if rule.channel is Channel.ITEM and not isinstance(rule.subject, Toward):
+            edits.append(
+                Edit(rule, steerable, signed, None, None, shield if rule.action is Action.PROMOTE else None, note)
+            )
+        elif isinstance(rule.subject, Toward):
+            edits.append(_pushed(rule, rule.subject, ready.catalogue, pusher, asker))
         elif steerable.effect > 0:
             if scale is None:
                 _, scale = encoder.encode(asker.x)
@@ -106,8 +106,8 @@ def make_edits(
             displacement = encoder.displacement(step * steerable.direction, scale)
             edits.append(Edit(rule, steerable, signed, displacement, note=note))
         else:
-            note = f"the query channel cannot move {rule.concept} in this bundle; use the item channel"
-            edits.append(Edit(rule, steerable, 0.0, np.zeros_like(asker.x), note=note))
+            unmoved = f"the query channel cannot move {rule.concept} in this bundle; use the item channel"
+            edits.append(Edit(rule, steerable, 0.0, np.zeros_like(asker.x), note=unmoved))
     return edits
 
 
@@ -120,35 +120,27 @@ def _pushed(rule: Rule, subject: Toward, catalogue: Catalogue, pusher: Pusher, a
     return Edit(rule, catalogue.of(rule), float(rise[np.argmax(np.abs(rise))]), push=push, note=note)
 
 
-def signed_doses(
-    rules: Sequence[Rule], steerables: Sequence[Steerable], catalogue: Catalogue, asker: Asker
-) -> list[float]:
-    """The rules' doses for this user in score units, negative for a demotion: units of the dial times the user's own.
+def signed_doses(ready: Ready, asker: Asker) -> list[float]:
+    """The given rules' doses for this user in score units, negative for a demotion: the dial's units times the user's.
 
     See bundle.calibration for the first factor and bundle.dose for the second. What is pushed has none of its own, 0.
     """
-    doses = [0.0] * len(rules)
-    base, k = asker.base, asker.k
+    doses = [0.0] * len(ready.given)
+    base = asker.base
     if not len(base.items):
         return doses
-    down: list[int] = []
-    up: list[int] = []
-    for place, rule in enumerate(rules):
-        if not isinstance(rule.subject, Toward):
-            (down if rule.action is Action.DEMOTE else up).append(place)
-    if down:
-        look = Look(base.items, catalogue.columns)
-        inside = look.at([steerables[place].gain for place in down]) >= dose.MEMBER_READOUT
-        for place, first, member in zip(down, inside.argmax(1).tolist(), inside, strict=True):
-            doses[place] = -asker.worth.down(float(base.scores[first]) if member[first] else None)
-    if up:
-        found = asker.asked.best_members([steerables[place] for place in up], max(1, k // 2), asker.allowed)
-        for place, scores in zip(up, found, strict=True):
-            doses[place] = asker.worth.up(scores)
-    for place in (*down, *up):
-        rule, dial = rules[place], catalogue.dial
-        units = dial.units(rule.concept, rule.channel.value, _action(rule), k=k, strength=rule.strength)
-        doses[place] *= units / steerables[place].lift
+    worth = asker.worth
+    dialled, steerables = ready.dialled(asker.k), ready.steerables
+    if ready.down:
+        look = Look(base.items, ready.catalogue.columns)
+        inside = look.at([steerables[place].gain for place in ready.down]) >= dose.MEMBER_READOUT
+        for place, first, member in zip(ready.down, inside.argmax(1).tolist(), inside, strict=True):
+            doses[place] = -dialled[place][0] * worth.down(float(base.scores[first]) if member[first] else None)
+    if ready.up:
+        wanted = [steerables[place] for place in ready.up]
+        found = asker.asked.best_members(wanted, max(1, asker.k // 2), asker.allowed)
+        for place, scores in zip(ready.up, found, strict=True):
+            doses[place] = dialled[place][0] * worth.up(scores)
     return doses
 
 
@@ -174,20 +166,13 @@ def capped(edits: list[Edit], asker: Asker, most: float) -> list[Edit]:
     ]
 
 
-def _shield(rules: Sequence[Rule], steerables: Sequence[Steerable]) -> Shield | None:
+def _shield(ready: Ready) -> Shield | None:
     """What demotions leave of every promotion's gain: the product of ``1 - read-out``, whatever their strength.
 
     Else promoting animation would undo demoting children's films, most of which are both (DESIGN.md 4.5b). A shield in
     proportion to the strength does not hold what the demotion alone gives (docs/decisions/016).
     """
-    demoted = [
-        steerable.gain for rule, steerable in zip(rules, steerables, strict=True) if rule.action is Action.DEMOTE
-    ]
-    return Shield(demoted) if demoted and len(demoted) < len(rules) else None
-
-
-def _action(rule: Rule) -> Literal["promote", "demote"]:
-    return "demote" if rule.action is Action.DEMOTE else "promote"
+    return Shield(ready.demoted) if 0 < len(ready.demoted) < len(ready.given) else None
 
 
 def displaced(asked: Asked, edits: Sequence[Edit]) -> Asked:

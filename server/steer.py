@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,13 +20,18 @@ from server.catalogue import Catalogue
 from server.encoder import Encoder
 from server.errors import DeadlinePassed
 from server.explain import explain
-from server.policy import PolicySet, resolve
+from server.kept import Kept
+from server.policy import Policy, PolicySet, resolve
+from server.ready import Ready
 from server.retrieval import Retriever, open_retriever
 from server.settings import Limits
 from server.subject import Toward
 from server.toward import Pusher
 from server.types import Action, Answer, Explanation, FloatArray, Order, Plan, Query, Ranking, Rule
-from server.validate import validate
+from server.validate import validate, validate_rules
+
+PLANS = 64
+"""Plans that are kept; a bit per item and filter list of each."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class Engine:
     policies: PolicySet | None
     limits: Limits
     pusher: Pusher | None = None
+    _kept: Kept[tuple[int, ...], tuple[tuple[Rule, ...], Ready]] = field(init=False, repr=False, compare=False)
+    _bare: Ready = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Whoever puts policies into force puts their concepts into force; another retriever moves items otherwise."""
@@ -46,6 +53,8 @@ class Engine:
         object.__setattr__(self, "catalogue", self.catalogue.with_customs(customs))
         if self.pusher is None or self.pusher.retriever is not self.retriever:
             object.__setattr__(self, "pusher", Pusher(self.catalogue.with_customs(()), self.retriever))
+        object.__setattr__(self, "_kept", Kept(PLANS))
+        object.__setattr__(self, "_bare", Ready(Plan(), self.catalogue))
 
     @classmethod
     def open(cls, bundle: Bundle, policies: PolicySet | None = None, limits: Limits | None = None) -> Engine:
@@ -72,28 +81,32 @@ class Engine:
         """
         clock = _Clock(until)
         validate(query, self.catalogue, self.limits)
+        ready = self._ready(query)
+        plan = ready.plan
+        clock.lap("plan")
         x, q, history = self._user(query)
         clock.lap("user")
-
-        plan = self._plan(query)
-        clock.lap("plan")
         excluded, unknown = self._excluded(query.exclude)
         if query.exclude_history:
             seen = bits.of_rows(np.array(history, np.int64), len(self.retriever))
             excluded = seen if excluded is None else excluded | seen
-        allowed = self._allowed(plan, excluded)
-        soft = [rule for rule in plan.applied if rule.action is not Action.FILTER]
-        filtered = len(soft) < len(plan.applied)
+        allowed = ready.allowed(excluded)
         unit = self.catalogue.bundle.manifest.metric == "cosine"
         asked = ask(
-            self.retriever, x, q, self.catalogue.vectors, unit=unit, rules=bool(soft), columns=self.catalogue.columns
+            self.retriever,
+            x,
+            q,
+            self.catalogue.vectors,
+            unit=unit,
+            rules=bool(ready.soft),
+            columns=self.catalogue.columns,
         )
         clock.lap("mask")
 
-        depth = max(query.k, dose.depth(query.k)) if soft or query.explain else query.k
+        depth = max(query.k, dose.depth(query.k)) if ready.soft or query.explain else query.k
         asker = edits.Asker(x, asked, allowed, asked.search(depth, allowed), query.k)
         clock.lap("search")
-        made, moved = self._edits(soft, asker)
+        made, moved = self._edits(ready, asker)
         clock.lap("edit")
 
         def search(k: int, among: BitArray) -> Ranking:
@@ -104,7 +117,7 @@ class Engine:
         if query.order is Order.BASE and made:
             ranking = _by_base(ranking, asked, len(passing.items))
         unsteered = asker.base
-        if filtered and (query.baseline or query.explain):
+        if ready.filters and (query.baseline or query.explain):
             unsteered = asked.search(depth, None if excluded is None else ~excluded)
         clock.lap("search")
 
@@ -133,6 +146,7 @@ class Engine:
             eligible=eligible,
             filled=len(fill),
             marks=clock.marks,
+            plan=plan,
             incoming=None if query.user_id is not None and query.vector is None else x,
             short_reason="" if eligible is None else outcome.why_short(plan, excluded, eligible, items, query.k),
         )
@@ -182,14 +196,28 @@ class Engine:
         """How many of a history's ids the tower read, and how many the catalogue does not have."""
         return min(len(rows), self.encoder.history_length), len(item_ids) - len(rows)
 
-    def _plan(self, query: Query) -> Plan:
-        rules: Iterable[Rule] = query.rules
+    def _ready(self, query: Query) -> Ready:
+        """The plan of the request's rules and the matching policies'; kept, as far as it holds nothing large.
+
+        Rules that came before are the same object (server.rpc.convert), and were found valid then.
+        """
+        chosen: Sequence[Policy] = ()
         if self.policies is not None:
-            matching = self.policies.matching(
+            chosen = self.policies.chosen(
                 query.attributes, user=query.user_id, at=query.at, mandatory_only=not query.use_policies
             )
-            rules = (*query.rules, *matching)
-        return resolve(rules, self.catalogue.offers)
+        if not chosen and not query.rules:
+            return self._bare
+        key = (id(query.rules), *map(id, chosen))
+        known = self._kept.get(key)
+        if known is not None:
+            return known[1]
+        validate_rules(query.rules, self.catalogue)
+        rules = (*query.rules, *(rule for policy in chosen for rule in policy.rules))
+        ready = Ready(resolve(rules, self.catalogue.offers), self.catalogue)
+        if ready.lasts:
+            self._kept.put(key, (query.rules, ready))  # holding the rules, so that no others get their id
+        return ready
 
     def _excluded(self, item_ids: tuple[str, ...]) -> tuple[BitArray | None, int]:
         """The excluded items (None: none), and how many ids the catalogue does not have."""
@@ -200,22 +228,12 @@ class Engine:
             return None, len(item_ids)
         return bits.of_rows(np.array(known, np.int64), len(self.retriever)), len(item_ids) - len(known)
 
-    def _allowed(self, plan: Plan, excluded: BitArray | None) -> BitArray | None:
-        """Items that may be returned; None: all of them."""
-        forbidden = excluded
-        for rule in plan.applied:
-            if rule.action is Action.FILTER:
-                members = self.catalogue.of(rule).members(rule.membership)
-                forbidden = members if forbidden is None else forbidden | members
-        return None if forbidden is None else ~forbidden
-
-    def _edits(self, soft: list[Rule], asker: edits.Asker) -> tuple[list[edits.Edit], Asked]:
+    def _edits(self, ready: Ready, asker: edits.Asker) -> tuple[list[edits.Edit], Asked]:
         """The soft rules as edits, and the question moved by them: given strengths first, then shares, then the cap."""
-        given = [rule for rule in soft if rule.share is None]
         assert self.pusher is not None  # __post_init__
-        made = edits.make_edits(given, self.catalogue, self.encoder, self.pusher, asker)
+        made = edits.make_edits(ready, self.encoder, self.pusher, asker)
         moved = edits.displaced(asker.asked, made)
-        made += targets.solve([rule for rule in soft if rule.share is not None], made, self.catalogue, asker, moved)
+        made += targets.solve(ready.shares, made, self.catalogue, asker, moved)
         within = edits.capped(made, asker, self.limits.max_displacement)
         return within, moved if within is made else edits.displaced(asker.asked, within)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -111,13 +112,13 @@ class Considered:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """Rules after conflicts are resolved, in their canonical order: the same rules in any order give the same plan."""
 
     considered: tuple[Considered, ...] = ()
 
-    @property
+    @cached_property
     def applied(self) -> tuple[Rule, ...]:
         """The rules that act."""
         return tuple(entry.rule for entry in self.considered if entry.status is Status.APPLIED)
@@ -193,11 +194,12 @@ class Effect:
 class Answer:
     """Facts about one request; the edges turn them into messages, metrics and logs.
 
-    ``timings`` are seconds per stage: user, plan, mask, search, edit, explain; the edge adds its own. ``eligible`` and
+    ``timings`` are seconds per stage: plan, user, mask, search, edit, explain; the edge adds its own. ``eligible`` and
     ``short_reason`` are set only when fewer than k items pass; ``filled``: how many of the last places a filter's
     fallback filled then. ``history``: how many of its ids the user tower read, and how many the catalogue does not
     have; None where the request brought none. ``incoming``: the user's embedding [D] as the SAE reads it, where a
     caller or a user store brought it. ``marks``: when each stage ended (``time.perf_counter``), the first is "decode".
+    ``plan``: what the effects are of; the same object where the same rules come again.
     """
 
     ranking: Ranking
@@ -215,3 +217,4 @@ class Answer:
     short_reason: str = ""
     incoming: FloatArray | None = None
     marks: Sequence[tuple[str, float]] = ()
+    plan: Plan | None = None

@@ -20,7 +20,7 @@ SHOWN_IDS, SHOWN_CHARACTERS = 3, 40
 
 
 def validate(query: Query, catalogue: Catalogue, limits: Limits) -> None:
-    """Raise a SteeringError unless the request can be answered by this bundle.
+    """Raise a SteeringError unless the request can be answered by this bundle; its rules are ``validate_rules``' part.
 
     Raises:
         InvalidRequest, UnknownConcept, NotAllowed: naming the field.
@@ -46,15 +46,23 @@ def validate(query: Query, catalogue: Catalogue, limits: Limits) -> None:
         )  # fmt: skip
     if not query.use_policies and not limits.allow_ignore_policies:
         raise NotAllowed("this server does not let requests switch the policies off", field="ignore_policies")
-    composed = sum(rule.subject is not None for rule in query.rules)
+
+
+def validate_rules(rules: tuple[Rule, ...], catalogue: Catalogue) -> None:
+    """Raise a SteeringError unless a request can ask for these rules together; of nothing else does it depend.
+
+    Raises:
+        InvalidRequest, UnknownConcept: naming the field.
+    """
+    composed = sum(rule.subject is not None for rule in rules)
     if composed > MAX_SUBJECTS:
         raise InvalidRequest(
             "too many rules on sets, examples and items", field="rules", found=composed,
             expected=f"at most {MAX_SUBJECTS}", hint="Save them as concepts: tiller concepts save.",
         )  # fmt: skip
-    for place, rule in enumerate(query.rules):
+    for place, rule in enumerate(rules):
         _check_rule(rule, f"rules[{place}]", catalogue)
-    _check_pairs(query.rules)
+    _check_pairs(rules)
 
 
 def _check_user(query: Query, catalogue: Catalogue, limits: Limits) -> None:

@@ -5,7 +5,7 @@ Everything that needs the bundle (ids, lengths, ranges, pairs of rules) is the c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -16,14 +16,16 @@ from protos.steering.v1 import concepts_pb2, rules_pb2
 from protos.steering.v1 import recommend_pb2 as pb
 from server.catalogue import Catalogue
 from server.errors import InvalidRequest
+from server.kept import Kept
 from server.rpc.items import items_of
+from server.rpc.outcomes import add_outcomes
 from server.subject import Given, Subject, parts_of
 from server.types import (
     DEFAULT_STRENGTH,
     Action,
     Answer,
     Channel,
-    Effect,
+    Considered,
     Explanation,
     Membership,
     Order,
@@ -74,6 +76,11 @@ STATUS_NUMBERS = {status: number for number, status in STATUSES.items()}
 
 _E = TypeVar("_E", bound=StrEnum)
 
+RULES_KEPT, LONGEST_KEPT = 256, 8192
+"""Sets of rules that are kept as they were read, and bytes of the longest."""
+
+_RULES: Kept[tuple[bytes, ...], tuple[Rule, ...]] = Kept(RULES_KEPT)
+
 
 def to_query(request: pb.RecommendRequest) -> Query:
     """The request as the core takes it.
@@ -96,7 +103,7 @@ def to_query(request: pb.RecommendRequest) -> Query:
         embedding=embedding,
         history=history,
         exclude_history=request.exclude_history,
-        rules=tuple(to_rule(rule, f"rules[{place}]") for place, rule in enumerate(request.rules)),
+        rules=_to_rules(request.rules),
         exclude=tuple(request.exclude_item_ids),
         attributes=dict(request.attributes),
         use_policies=not request.ignore_policies,
@@ -104,6 +111,19 @@ def to_query(request: pb.RecommendRequest) -> Query:
         baseline=request.include_baseline,
         order=_choice(request.order, ORDERS, "order"),
     )
+
+
+def _to_rules(messages: Sequence[rules_pb2.Rule]) -> tuple[Rule, ...]:
+    """A request's rules; the same object where the same rules come again, which spares the engine work, too."""
+    if not messages:
+        return ()
+    key = tuple([message.SerializeToString() for message in messages])
+    rules = _RULES.get(key)
+    if rules is None:
+        rules = tuple(to_rule(rule, f"rules[{place}]") for place, rule in enumerate(messages))
+        if sum(map(len, key)) <= LONGEST_KEPT:
+            _RULES.put(key, rules)
+    return rules
 
 
 def to_rule(rule: rules_pb2.Rule, path: str) -> Rule:
@@ -195,11 +215,11 @@ def to_response(answer: Answer, query: Query, catalogue: Catalogue, request_id: 
     """The answer as a message; baseline, overlap and shares only where the request asked for the baseline."""
     response = pb.RecommendResponse(
         request_id=request_id,
-        rules=[_outcome(effect, shares=query.baseline) for effect in answer.effects],
         bundle_id=answer.bundle_id,
         policy_revision=answer.policy_revision,
         unknown_excluded=answer.unknown_excluded,
     )
+    add_outcomes(response, answer, _outcome, shares=query.baseline)
     if answer.explanations:
         _add_explained(response.items.add, answer.ranking, answer.explanations, catalogue)
     else:
@@ -273,17 +293,13 @@ def _explanation(why: Explanation) -> pb.ItemExplanation:
     return pb.ItemExplanation(base_score=why.base_score, base_rank=why.base_rank, contributions=parts, concepts=carried)
 
 
-def _outcome(effect: Effect, *, shares: bool) -> pb.RuleOutcome:
-    considered = effect.considered
+def _outcome(considered: Considered) -> pb.RuleOutcome:
+    """What an answer says of a rule whatever it did."""
     return pb.RuleOutcome(
         rule=to_rule_message(considered.rule),
         source=considered.rule.source,
         priority=considered.rule.priority,
         status=STATUS_NUMBERS[considered.status],
-        note="; ".join(note for note in (considered.note, effect.note) if note),
-        dose=effect.dose,
-        share_before=effect.share_before if shares else None,
-        share_after=effect.share_after if shares else None,
     )
 
 

@@ -44,11 +44,12 @@ class Items:
     def _encoded(self, row: int) -> bytes:
         """Length of the message, id and title, and the key of the score, which comes last."""
         named = pb.ScoredItem(item_id=self._ids[row], title=self._titles[row]).SerializeToString()
-        made = self._known[row] = _varint(len(named) + len(_SCORE) + _SCORE_BYTES) + named + _SCORE
+        made = self._known[row] = varint(len(named) + len(_SCORE) + _SCORE_BYTES) + named + _SCORE
         return made
 
 
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
+    """A length or a small number as protobuf writes it."""
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)

@@ -81,7 +81,7 @@ def test_a_call_is_a_span_with_one_child_per_stage(bundle: Bundle, memory: InMem
     }  # fmt: skip
     stages = children(memory, root)
     assert [span.name for span in stages] == [
-        "decode", "user", "plan", "mask", "search", "edit", "search", "explain", "encode"
+        "decode", "plan", "user", "mask", "search", "edit", "search", "explain", "encode"
     ]  # fmt: skip
     assert {span.name for span in stages} == set(STAGES)
     assert root.resource.attributes["service.name"] == "tiller"
