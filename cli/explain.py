@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cli.recommend import DEFAULT_SERVER
+from cli.request_options import ATTRIBUTE, CHANNEL, DEFAULT_SERVER, DEMOTE, FILTER, HISTORY, PROMOTE, SERVER, USER, K
 
 
 def register(app: typer.Typer) -> None:
@@ -19,12 +19,9 @@ def register(app: typer.Typer) -> None:
 
 def explain(
     *,
-    user: Annotated[str | None, typer.Option(metavar="USER_ID", help="A user of the bundle.")] = None,
-    history: Annotated[
-        str | None,
-        typer.Option(metavar="ID,ID,...", help="Instead: items somebody touched, newest last (user tower only)."),
-    ] = None,
-    server: Annotated[str, typer.Option(metavar="HOST:PORT", help="A running server.")] = DEFAULT_SERVER,
+    user: USER = None,
+    history: HISTORY = None,
+    server: SERVER = DEFAULT_SERVER,
     bundle: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Instead: a bundle on disk, without any server.")
     ] = None,
@@ -34,23 +31,12 @@ def explain(
     item: Annotated[
         list[str] | None, typer.Option(metavar="ITEM_ID", help="Only this item of the list; may be repeated.")
     ] = None,
-    promote: Annotated[
-        list[str] | None,
-        typer.Option(metavar="WHAT[=STRENGTH|=share:PART]", help="Raise it, 0 to 1 (unset: 0.5), or to a share."),
-    ] = None,
-    demote: Annotated[
-        list[str] | None,
-        typer.Option(metavar="WHAT[=STRENGTH|=share:PART]", help="Lower it, 0 to 1 (unset: 0.5), or to a share."),
-    ] = None,
-    filter_: Annotated[
-        list[str] | None,
-        typer.Option("--filter", metavar="WHAT[=label|activation|either]", help="Return no member of it."),
-    ] = None,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of the list.")] = 10,
-    channel: Annotated[str, typer.Option(help="Where soft rules act: item or query.")] = "item",
-    attribute: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="What policies are matched against: surface=kids.")
-    ] = None,
+    promote: PROMOTE = None,
+    demote: DEMOTE = None,
+    filter_: FILTER = None,
+    k: K = 10,
+    channel: CHANNEL = "item",
+    attribute: ATTRIBUTE = None,
     ignore_policies: Annotated[bool, typer.Option(help="Leave the policies out.")] = False,
     full: Annotated[bool, typer.Option(help="Every concept that an item carries, not the strongest three.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")] = False,
@@ -68,15 +54,10 @@ def explain(
     from cli.refuse import UsageRefused
 
     asker = Asker.of(user, history)
-    where = typed.parse_channel(channel)
     if policies is not None and bundle is None:
         raise UsageRefused("--policies", found="without --bundle", hint="A running server has policies of its own.")
     asked = of_server(server) if bundle is None else of_bundle(bundle, policies)
-    rules = [
-        *(typed.parse_soft("promote", text, where) for text in promote or ()),
-        *(typed.parse_soft("demote", text, where) for text in demote or ()),
-        *(typed.parse_filter(text) for text in filter_ or ()),
-    ]
+    rules = typed.parse_rules(promote, demote, filter_, channel)
     answer = asked(
         **asker.arguments, k=k, rules=rules, attributes=dict(typed.parse_attribute(text) for text in attribute or ()),
         ignore_policies=ignore_policies, explain=True, baseline=True,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-DEFAULT_SERVER = "127.0.0.1:50051"
+from cli.request_options import ATTRIBUTE, CHANNEL, DEFAULT_SERVER, DEMOTE, FILTER, HISTORY, PROMOTE, SERVER, USER, K
 
 
 def register(app: typer.Typer) -> None:
@@ -18,33 +18,19 @@ def register(app: typer.Typer) -> None:
 
 def recommend(
     *,
-    user: Annotated[str | None, typer.Option(metavar="USER_ID", help="A user of the bundle.")] = None,
-    history: Annotated[
-        str | None,
-        typer.Option(metavar="ID,ID,...", help="Instead: items somebody touched, newest last (user tower only)."),
-    ] = None,
-    server: Annotated[str, typer.Option(metavar="HOST:PORT", help="A running server.")] = DEFAULT_SERVER,
-    promote: Annotated[
-        list[str] | None,
-        typer.Option(metavar="WHAT[=STRENGTH|=share:PART]", help="Raise it, 0 to 1 (unset: 0.5), or to a share."),
-    ] = None,
-    demote: Annotated[
-        list[str] | None,
-        typer.Option(metavar="WHAT[=STRENGTH|=share:PART]", help="Lower it, 0 to 1 (unset: 0.5), or to a share."),
-    ] = None,
-    filter_: Annotated[
-        list[str] | None,
-        typer.Option("--filter", metavar="WHAT[=label|activation|either]", help="Return no member of it."),
-    ] = None,
+    user: USER = None,
+    history: HISTORY = None,
+    server: SERVER = DEFAULT_SERVER,
+    promote: PROMOTE = None,
+    demote: DEMOTE = None,
+    filter_: FILTER = None,
     exclude: Annotated[
         list[str] | None, typer.Option(metavar="ITEM_ID", help="Never return this item; may be repeated.")
     ] = None,
     exclude_history: Annotated[bool, typer.Option(help="Never return an item of --history.")] = False,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of the list.")] = 10,
-    channel: Annotated[str, typer.Option(help="Where soft rules act: item or query.")] = "item",
-    attribute: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="What policies are matched against: surface=kids.")
-    ] = None,
+    k: K = 10,
+    channel: CHANNEL = "item",
+    attribute: ATTRIBUTE = None,
     base_order: Annotated[bool, typer.Option(help="Order the chosen items as the recommender alone would.")] = False,
     ignore_policies: Annotated[bool, typer.Option(help="Leave the server's policies out.")] = False,
     explain: Annotated[bool, typer.Option(help="Add base score, contributions and concepts of every item.")] = False,
@@ -65,12 +51,7 @@ def recommend(
     from client import TillerClient
 
     asker = Asker.of(user, history, exclude=exclude or (), exclude_history=exclude_history)
-    where = typed.parse_channel(channel)
-    rules = [
-        *(typed.parse_soft("promote", text, where) for text in promote or ()),
-        *(typed.parse_soft("demote", text, where) for text in demote or ()),
-        *(typed.parse_filter(text) for text in filter_ or ()),
-    ]
+    rules = typed.parse_rules(promote, demote, filter_, channel)
     attributes = dict(typed.parse_attribute(text) for text in attribute or ())
     with TillerClient(server) as client:
         answer = client.recommend(

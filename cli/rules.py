@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal, cast, get_args
 
 from cli.refuse import UsageRefused
 from client.rules import Channel, Membership, Rule
+
+
+def parse_rules(
+    promote: Iterable[str] | None, demote: Iterable[str] | None, filter_: Iterable[str] | None, channel: str
+) -> list[Rule]:
+    """All that was typed in one command, promotions first."""
+    where = parse_channel(channel)
+    return [
+        *(parse_soft("promote", text, where) for text in promote or ()),
+        *(parse_soft("demote", text, where) for text in demote or ()),
+        *(parse_filter(text) for text in filter_ or ()),
+    ]
 
 
 def parse_soft(action: Literal["demote", "promote"], text: str, channel: Channel = "item") -> Rule:
