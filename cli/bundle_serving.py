@@ -50,7 +50,7 @@ def use(
     """
     if link is not None:
         from bundle.link import point
-        from cli.bundles import verified
+        from cli.bundle_whole import verified
 
         verified(Path(bundle))
         before = point(link, Path(bundle))

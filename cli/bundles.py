@@ -12,6 +12,7 @@ from cli.bundle_align import align
 from cli.bundle_label import label
 from cli.bundle_serving import register
 from cli.bundle_sign import keygen, sign
+from cli.bundle_whole import verified
 from cli.calibrating import calibrate
 from cli.indexing import index
 
@@ -53,22 +54,6 @@ def verify(folder: Folder) -> None:
     manifest = verified(folder).manifest
     size = sum(entry.bytes for entry in manifest.files.values())
     typer.echo(f"{folder}: bundle {manifest.bundle_id} is whole: {len(manifest.files)} files, {_bytes(size)}")
-
-
-def verified(folder: Path) -> Bundle:
-    """A bundle that was proved whole.
-
-    Raises:
-        BundleError: it is not.
-    """
-    from bundle import load_bundle
-    from server.encoder import Encoder
-    from server.retrieval import open_retriever
-
-    bundle = load_bundle(folder)
-    open_retriever(bundle)
-    Encoder(bundle)
-    return bundle
 
 
 def _print(bundle: Bundle) -> None:

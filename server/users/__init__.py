@@ -6,8 +6,8 @@ miss, failure -> the bundle's own vector, or a refusal
 
 from server.users.breaker import Breaker, State
 from server.users.layout import decode, encode, key, space_of
-from server.users.lookup import NOBODY, Found, Observer, Outcome, Users
-from server.users.store import UserStore, opened_users
+from server.users.lookup import NOBODY, Found, Observer, Outcome, Users, UserStore
+from server.users.store import opened_users
 
 __all__ = [
     "NOBODY",

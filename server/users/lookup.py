@@ -14,16 +14,13 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from server.errors import SteeringError, StoredVectorRefused, UnknownUser, UserStoreDown
 from server.steer import Engine
 from server.types import FloatArray, Query
 from server.users.breaker import Breaker, State
 from server.users.layout import decode, key, space_of
-
-if TYPE_CHECKING:
-    from server.users.store import UserStore
 
 
 class Outcome(StrEnum):
@@ -35,6 +32,16 @@ class Outcome(StrEnum):
     TIMEOUT = "timeout"
     ERROR = "error"
     OPEN = "open"
+
+
+class UserStore(Protocol):
+    """Values by key. It may fail in any way and take any time: who asks sets the limit."""
+
+    async def get(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The value of every key, None where there is none; in one round trip."""
+
+    async def close(self) -> None:
+        """Let the connections go."""
 
 
 class Observer(Protocol):

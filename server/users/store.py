@@ -1,25 +1,14 @@
-"""Where vectors of users lie: what a store must do, and the one that the settings ask for."""
+"""The store of user vectors that the settings ask for."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Protocol
 
 from bundle.errors import TillerError
 from server.settings import Settings
 from server.users.breaker import Breaker
-from server.users.lookup import Observer, Users
-
-
-class UserStore(Protocol):
-    """Values by key. It may fail in any way and take any time: who asks sets the limit."""
-
-    async def get(self, keys: Sequence[str]) -> list[bytes | None]:
-        """The value of every key, None where there is none; in one round trip."""
-
-    async def close(self) -> None:
-        """Let the connections go."""
+from server.users.lookup import Observer, Users, UserStore
 
 
 @asynccontextmanager
