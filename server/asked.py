@@ -34,6 +34,12 @@ from server.types import FloatArray, IntArray, Ranking
 
 ScoreArray = npt.NDArray[np.float64]
 
+SHORT = 1 / 64
+"""Part of the catalogue that makes a short list."""
+
+DEEPER = 10
+"""So many times the items wanted are looked at where a filter leaves at least half of the catalogue."""
+
 
 class Asked(Protocol):
     """What a request asks of a scorer."""
@@ -128,11 +134,17 @@ class ReadOff(ABC):
 
     def best_members(self, steerables: Sequence[Steerable], n: int, allowed: BitArray | None) -> list[FloatArray]:
         """See Asked."""
-        found = self.scored.best_of_each([steerable.gain for steerable in steerables], n, allowed)
-        return [
-            self._best_of_all(steerable, n, allowed) if scores is None else scores
-            for steerable, scores in zip(steerables, found, strict=True)
-        ]
+        found: dict[int, FloatArray] = {}
+        left = list(range(len(steerables)))
+        for deep in (False, True):
+            # Of few members it takes less to look at them all.
+            if deep and sum(len(steerables[place].members_by_readout) for place in left) <= self.scored.deep_looks:
+                break
+            looked = self.scored.best_of_each([steerables[place].gain for place in left], n, allowed, deep=deep)
+            found.update((place, scores) for place, scores in zip(left, looked, strict=True) if scores is not None)
+            left = [place for place in left if place not in found]
+        found.update((place, self._best_of_all(steerables[place], n, allowed)) for place in left)
+        return [found[place] for place in range(len(steerables))]
 
     def _best_of_all(self, steerable: Steerable, n: int, allowed: BitArray | None) -> FloatArray:
         rows = steerable.members_by_readout
@@ -259,7 +271,23 @@ class FlatAsked(ReadOff, MetricAsked):
         """See Asked."""
         if allowed is None and not self._rules:
             return self._flat.search(self._query, n)
+        if allowed is not None and not self._rules and (depth := self._depth(n, allowed)):
+            found = _among(self._flat.search(self._query, depth), n, allowed)
+            if found is not None:
+                return found
         return self.scored.search(n, allowed)
+
+    def _depth(self, n: int, allowed: BitArray) -> int:
+        """How long a list of all items will hold ``n`` allowed ones, surely or most likely; 0: too long a one.
+
+        A list of the index costs less than scores for everything and a look for the best of them, as long as it is
+        short and one is enough.
+        """
+        items = len(self._flat)
+        forbidden = items - int(np.bitwise_count(allowed).sum(dtype=np.int64))
+        if forbidden + n <= items * SHORT:
+            return max(0, forbidden) + n + 8  # the last byte may count too many
+        return DEEPER * n if forbidden <= items // 2 and DEEPER * n <= items * SHORT else 0
 
     def moved(self, displacements: Sequence[FloatArray]) -> FlatAsked:
         """See MetricAsked."""
@@ -368,6 +396,18 @@ class ProxyAsked(ByDifferences):
     def moved(self, displacements: Sequence[FloatArray]) -> ProxyAsked:
         """See Asked."""
         return ProxyAsked(self._retriever, _add(self._x, displacements))
+
+
+def _among(found: Ranking, n: int, allowed: BitArray) -> Ranking | None:
+    """The best ``n`` allowed of a list, ties to the lower row; None where something behind it might be among them."""
+    passing = bits.has_each(allowed, found.items)
+    items, scores = found.items[passing], found.scores[passing]
+    if len(items) < n or not scores[n - 1] > found.scores[-1]:
+        return None
+    if (scores[1:] == scores[:-1]).any():
+        order = np.lexsort((items, -scores))
+        items, scores = items[order], scores[order]
+    return Ranking(items[:n], scores[:n])
 
 
 def _add(x: FloatArray, displacements: Sequence[FloatArray]) -> FloatArray:

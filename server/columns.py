@@ -20,13 +20,32 @@ MOST_BYTES = 64 << 20
 FEW = 3
 """Read-outs up to which a look into their own columns is cheaper."""
 
-SUMS_BYTES, MOST_SUMS = 32 << 20, 64
-"""Of the sums that are kept for sets of rules, and how many."""
+SUMS_BYTES, MOST_SUMS, SUMS_ITEM = 64 << 20, 64, 8
+"""Of the sums that are kept for sets of rules: bytes in all, how many, bytes per item of one."""
 
 AMPLY = np.float32(1 + 2.0**-18)
 """What single precision may lose in a sum of read-outs times what shields leave."""
 
-_ASKED = np.empty(0, np.float32)
+
+SHARES = (1 / 64, 1 / 16, 1 / 4)
+"""Parts of the catalogue: the items to which promotions add most are listed apart."""
+
+
+class Together:
+    """What promotions add to every item at a dose of 1 each, ``sums`` [N], amply.
+
+    ``levels``: (limit, rows, their sums), the limit falling; what is not among the rows has less than the limit.
+    """
+
+    def __init__(self, sums: FloatArray) -> None:
+        self.sums = sums
+        self.most = float(sums.max()) if len(sums) else 0.0
+        places = sorted({int(len(sums) * (1 - share)) for share in SHARES if len(sums) * share >= 1}, reverse=True)
+        limits = np.partition(sums, places)[places] if places else ()
+        self.levels = [(float(limit), rows := np.flatnonzero(sums >= limit), sums[rows]) for limit in limits]
+
+
+_ASKED = Together(np.empty(0, np.float32))
 """In the place of a sum that one request has asked for."""
 
 _Key = tuple[tuple[int, ...], float, tuple[int, ...]]
@@ -39,7 +58,7 @@ class Columns:
         self._readouts = tuple(readouts)
         self._places = {id(readout): place for place, readout in enumerate(self._readouts)}
         self._size = len(self._readouts[0]) if self._readouts else 0
-        self._sums: Kept[_Key, FloatArray] = Kept(min(MOST_SUMS, max(4, SUMS_BYTES // max(1, 4 * self._size))))
+        self._sums: Kept[_Key, Together] = Kept(min(MOST_SUMS, max(4, SUMS_BYTES // max(1, SUMS_ITEM * self._size))))
 
     @cached_property
     def by_item(self) -> FloatArray | None:
@@ -53,8 +72,8 @@ class Columns:
         places = [self._places.get(id(readout), -1) for readout in readouts]
         return None if -1 in places else places
 
-    def most(self, promoted: Sequence[FloatArray], floor: float, demoted: Sequence[FloatArray]) -> FloatArray | None:
-        """What a dose of 1 on each promoted column adds to every item under a shield, amply, [N]; None: not at hand.
+    def most(self, promoted: Sequence[FloatArray], floor: float, demoted: Sequence[FloatArray]) -> Together | None:
+        """What a dose of 1 on each promoted column adds to every item under a shield; None: not at hand.
 
         It takes longer than the request that asks first, so it is made for the second one and kept: the same rules come
         with many requests.
@@ -72,7 +91,7 @@ class Columns:
             self._sums.put(key, known)
         return known
 
-    def _sum(self, promoted: tuple[int, ...], floor: float, demoted: tuple[int, ...]) -> FloatArray:
+    def _sum(self, promoted: tuple[int, ...], floor: float, demoted: tuple[int, ...]) -> Together:
         total = np.zeros(self._size, np.float32)
         for place in promoted:
             readout = self._readouts[place]
@@ -80,7 +99,7 @@ class Columns:
         for place in demoted:
             total *= 1 - self._readouts[place]
         total *= AMPLY
-        return total
+        return Together(total)
 
 
 class Look:

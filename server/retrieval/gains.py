@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -67,35 +68,62 @@ class Gain:
     shield: Shield | None = None
 
 
-def total_gain(gains: Sequence[Gain], rows: IntArray, columns: Columns | None = None) -> ScoreArray:
-    """What all rules add to each item's score, [R]; an item's bits do not depend on the others.
+def total_gain(gains: Sequence[Gain], rows: IntArray) -> ScoreArray:
+    """What all rules add to each item's score, [R]; an item's bits do not depend on the others."""
+    return Mix(gains).total(rows)
 
-    ``columns``: of the catalogue, where it has them.
-    """
-    total = np.zeros(len(rows), np.float64)
-    # A single row would be summed in another order.
-    if len(gains) <= FEW or len(rows) == 1:
-        for gain in gains:
-            total += _added(gain, rows)
+
+class Mix:
+    """Rules that are added up for some rows, and for some more; ``columns``: of the catalogue, where it has them."""
+
+    def __init__(self, gains: Sequence[Gain], columns: Columns | None = None) -> None:
+        self._gains = gains
+        self._columns = columns
+
+    def total(self, rows: IntArray) -> ScoreArray:
+        """What they add to each item's score, [R]; an item's bits do not depend on the others."""
+        total = np.zeros(len(rows), np.float64)
+        # A single row would be summed in another order.
+        if len(self._gains) <= FEW or len(rows) == 1:
+            for gain in self._gains:
+                total += _added(gain, rows)
+            return total
+        for first in range(0, len(rows), SLICE):
+            part = total[first : first + SLICE]
+            part[:] = self._summed(rows[max(0, min(first, len(rows) - 2)) : first + SLICE])[-len(part) :]
         return total
-    doses = np.array([gain.dose for gain in gains])
-    floors = np.array([gain.floor for gain in gains], np.float32)[:, None]
-    floored = _span([place for place, gain in enumerate(gains) if gain.floor > 0])
-    shields = {id(gain.shield): gain.shield for gain in gains if gain.shield is not None}
-    shielded = [
-        (shield, _span([place for place, gain in enumerate(gains) if gain.shield is shield]))
-        for shield in shields.values()
-    ]
-    readouts = [gain.readout for gain in gains]
-    for first in range(0, len(rows), SLICE):
-        look = Look(rows[max(0, min(first, len(rows) - 2)) : first + SLICE], columns)
+
+    def _summed(self, rows: IntArray) -> ScoreArray:
+        look = Look(rows, self._columns)
+        readouts, doses, floored, floors, shielded = self._arrays
         found = look.at(readouts)
-        found[floored] *= found[floored] >= floors[floored]
+        reached = found[floored]
+        reached *= reached >= floors
+        found[floored] = reached
         values = found.astype(np.float64)
         for shield, span in shielded:
             values[span] *= shield.among(look)
-        total[first : first + SLICE] = np.einsum("gr,g->r", values, doses)[-len(total[first : first + SLICE]) :]
-    return total
+        return np.asarray(np.einsum("gr,g->r", values, doses))
+
+    @cached_property
+    def _arrays(self) -> _Arrays:
+        gains = self._gains
+        shields = {id(gain.shield): gain.shield for gain in gains if gain.shield is not None}
+        floored = [place for place, gain in enumerate(gains) if gain.floor > 0]
+        return (
+            [gain.readout for gain in gains],
+            np.array([gain.dose for gain in gains]),
+            _span(floored),
+            np.array([gains[place].floor for place in floored], np.float32)[:, None],
+            [
+                (shield, _span([place for place, gain in enumerate(gains) if gain.shield is shield]))
+                for shield in shields.values()
+            ],
+        )
+
+
+_Span = slice | list[int]
+_Arrays = tuple[list[FloatArray], ScoreArray, _Span, FloatArray, list[tuple[Shield, _Span]]]
 
 
 def _added(gain: Gain, rows: IntArray) -> ScoreArray:
@@ -108,7 +136,7 @@ def _added(gain: Gain, rows: IntArray) -> ScoreArray:
     return np.multiply(values, gain.shield.of(rows), dtype=np.float64) * gain.dose
 
 
-def _span(places: list[int]) -> slice | list[int]:
+def _span(places: list[int]) -> _Span:
     """The places, as a slice where they follow each other: that makes a view and no copy."""
     if places and places[-1] - places[0] == len(places) - 1:
         return slice(places[0], places[-1] + 1)

@@ -19,21 +19,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
 from bundle import dose
 from server import bits
 from server.bits import BitArray
-from server.columns import Columns, Look
-from server.retrieval.gains import Gain, best_of, total_gain
+from server.columns import Columns, Look, Together
+from server.retrieval.gains import Gain, Mix, best_of
 from server.types import FloatArray, IntArray, Ranking
 
 HEAD, LEAST = 1024, 256
 """Items of the head, at least: a sixteenth of the catalogue between these; and of its beginning."""
-
-START = 256
-"""Of the head's items so many are added up first, to find a bound."""
 
 FEW = 1 / 32
 """Part of the catalogue up to which adding rules to scattered items is cheaper than to all of them."""
@@ -47,6 +45,7 @@ GROWTH = 8
 ROUNDING = 2.0**-21
 """Part of the numbers in a sum that single precision may lose per term, amply."""
 
+_NOBODY: IntArray = np.empty(0, np.int64)
 _NONE = Ranking(np.empty(0, np.int64), np.empty(0, np.float32))
 
 
@@ -59,6 +58,8 @@ class Scored:
     def __init__(self, values: FloatArray, columns: Columns | None = None) -> None:
         self.values = values
         self._columns = columns
+        self.deep_looks = len(values) // 16
+        """Scattered items that can be looked at in the time that a deep head takes."""
         self._within: dict[bool, tuple[BitArray, Ranking]] = {}
 
     @cached_property
@@ -88,58 +89,69 @@ class Scored:
         found = self._leading(n, allowed)
         return Ranking(found.items[:n], found.scores[:n])
 
-    def best_of_each(self, readouts: Sequence[FloatArray], n: int, allowed: BitArray | None) -> list[FloatArray | None]:
-        """Per column the scores of the best ``n`` allowed items with a read-out of a member; None: look at them all."""
-        found: list[FloatArray | None] = [None] * len(readouts)
-        left = list(range(len(readouts)))
-        for deep in (False, True):
-            head = self.within(allowed, deep=deep)
-            members = Look(head.items, self._columns).at([readouts[place] for place in left]) >= dose.MEMBER_READOUT
-            size = len(head.items)
-            hits = np.flatnonzero(members)
-            bounds = np.searchsorted(hits, np.arange(len(left) + 1) * size).tolist()
-            for row, place in enumerate(left):
-                if bounds[row + 1] - bounds[row] >= n:
-                    found[place] = head.scores[hits[bounds[row] : bounds[row] + n] - row * size]
-            left = [place for place in left if found[place] is None]
-            if not left:
-                break
-        return found
+    def best_of_each(
+        self, readouts: Sequence[FloatArray], n: int, allowed: BitArray | None, *, deep: bool
+    ) -> list[FloatArray | None]:
+        """Per column the scores of the best ``n`` allowed items with a read-out of a member; None: look further."""
+        head = self.within(allowed, deep=deep)
+        size = len(head.items)
+        hits = np.flatnonzero(Look(head.items, self._columns).at(readouts) >= dose.MEMBER_READOUT)
+        bounds = np.searchsorted(hits, np.arange(len(readouts) + 1) * size).tolist()
+        return [
+            head.scores[hits[first : first + n] - place * size] if last - first >= n else None
+            for place, (first, last) in enumerate(pairwise(bounds))
+        ]
 
     def steered(self, k: int, gains: Sequence[Gain], allowed: BitArray | None) -> Ranking:
         """The best ``k`` of the allowed items by score plus what the rules add; the same form."""
-        start = self.search(max(START, 4 * k), allowed)
+        start = self._leading(max(LEAST // 4, 4 * k), allowed)
         if not len(start.items):
             return _NONE
-        best = best_of(start.items, start.scores + total_gain(gains, start.items, self._columns), k)
+        mix = Mix(gains, self._columns)
+        scores = start.scores + mix.total(start.items)
+        best = best_of(start.items, scores, k)
         if len(best.items) < k:  # it is all that is allowed
             return best
         promotions = [gain for gain in gains if gain.dose > 0]
-        most = sum(gain.dose for gain in promotions)
-        lowest = float(best.scores[-1])
-        size = abs(lowest) + float(np.abs(start.scores[[0, -1]]).max())
-        if _short_of(lowest, len(gains), size + most) >= float(start.scores[-1]) + most:
-            return best
-        rows = self._candidates(promotions, len(gains), lowest, size)
-        if allowed is not None:
+        rows = self._candidates(promotions, len(gains), float(best.scores[-1]), start.scores)
+        if allowed is not None and len(rows):
             rows = rows[bits.has_each(allowed, rows)]
-        return best_of(rows, self.values[rows] + total_gain(gains, rows, self._columns), k)
+        if not len(rows):
+            return best
+        more = self.values[rows] + mix.total(rows)
+        return best_of(np.concatenate([start.items, rows]), np.concatenate([scores, more]), k)
 
-    def _candidates(self, promotions: Sequence[Gain], rules: int, lowest: float, size: float) -> IntArray:
-        """Every row that could reach ``lowest`` under the rules, and few others, ascending; ``size``: of the scores."""
+    def _candidates(self, promotions: Sequence[Gain], rules: int, lowest: float, start: FloatArray) -> IntArray:
+        """Every row that scores less than all of ``start``, best first, and yet could reach ``lowest``; few others."""
+        last = float(start[-1])
+        size = abs(lowest) + max(abs(last), abs(float(start[0])))
         doses = [gain.dose for gain in promotions]
-        together = self._together(promotions)
-        if together is not None:  # the largest dose, for all of them: one pass in the place of one for each
-            bound = _short_of(lowest, rules, size + max(doses) * len(doses))
-            return np.flatnonzero(self._raised([(max(doses), together)]) >= _below(bound))
         bound = _short_of(lowest, rules, size + sum(doses))
+        if last + sum(doses) < bound:
+            return _NOBODY
+        together = self._together(promotions)
+        if together is not None:  # the largest dose, for all of them: one column in the place of one for each
+            dose_of_each = max(doses)
+            bound = _short_of(lowest, rules, size + dose_of_each * len(doses))
+            return self._outside(together, dose_of_each, bound, start[-1])
         near = self.values >= _below(bound - sum(doses))
         if promotions and np.count_nonzero(near) > FEW * len(near):
             near = self._raised([(gain.dose, gain.readout) for gain in promotions]) >= _below(bound)
+        near &= self.values < start[-1]
         return np.flatnonzero(near)
 
-    def _together(self, promotions: Sequence[Gain]) -> FloatArray | None:
-        """What several promotions add to every item at a dose of 1 each, [N], where that is at hand."""
+    def _outside(self, together: Together, amount: float, bound: float, last: np.float32) -> IntArray:
+        """Rows that score less than ``last`` and reach ``bound`` with ``amount`` for each of the promotions."""
+        for limit, rows, sums in together.levels:
+            if float(last) + amount * limit < bound:  # whatever is not among them stays below
+                values = self.values.take(rows)
+                return rows[(values + np.float32(amount) * sums >= _below(bound)) & (values < last)]
+        near = self._raised([(amount, together.sums)]) >= _below(bound)
+        near &= self.values < last
+        return np.flatnonzero(near)
+
+    def _together(self, promotions: Sequence[Gain]) -> Together | None:
+        """What several promotions add to every item at a dose of 1 each, where that is at hand."""
         if len(promotions) <= 1 or self._columns is None:
             return None
         floor, shield = promotions[0].floor, promotions[0].shield
@@ -151,12 +163,12 @@ class Scored:
 
     def _raised(self, parts: Sequence[tuple[float, FloatArray]]) -> FloatArray:
         """Scores plus doses times columns [N], [N]: of promotions, floors and shields only take away from it."""
-        bound, step = self.values.copy(), np.empty(min(SLICE, len(self.values)), np.float32)
+        bound, step = np.empty_like(self.values), np.empty(min(SLICE, len(self.values)), np.float32)
         for first in range(0, len(bound), SLICE):
-            part = bound[first : first + SLICE]
+            values = part = self.values[first : first + SLICE]
             for amount, column in parts:
                 np.multiply(column[first : first + SLICE], np.float32(amount), out=step[: len(part)])
-                part += step[: len(part)]
+                values = np.add(values, step[: len(part)], out=bound[first : first + SLICE])
         return bound
 
     def _leading(self, n: int, allowed: BitArray | None) -> Ranking:
