@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -49,8 +50,7 @@ class Asker:
         return dose.Units(self.base.scores, self.k)
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(NamedTuple):
     """A soft rule with its dose in score units (negative: demotion), and on the query channel its displacement [D].
 
     ``push``: items that it moves, in place of adding to scores; the dose is then the largest rise among them for this
@@ -155,8 +155,7 @@ def capped(edits: list[Edit], asker: Asker, most: float) -> list[Edit]:
     part = limit / total
     note = f"scaled to {part:.0%}: the rules together ask for more than the server's cap of {most:g} gaps"
     return [
-        replace(
-            edit,
+        edit._replace(
             dose=edit.dose * part,
             displacement=None if edit.displacement is None else edit.displacement * np.float32(part),
             push=None if edit.push is None else edit.push.times(part),
@@ -192,5 +191,5 @@ def gains(edits: Sequence[Edit], moved: Asked) -> list[Gain]:
         posting = moved.posting(edit.steerable) if edit.rule.action is Action.PROMOTE else None
         if posting is not None and edit.shield is not None:
             posting = replace(posting, readout=posting.readout * edit.shield.of(posting.items))
-        out.append(Gain(edit.dose, edit.steerable.gain, posting, floor=edit.floor, shield=edit.shield))
+        out.append(Gain(edit.dose, edit.steerable.gain, posting, edit.floor, edit.shield))
     return out

@@ -7,7 +7,6 @@ answer that makes use of it says so. A request's own filters, excluded ids and f
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -55,7 +54,7 @@ def _told(effect: Effect, fill: IntArray, catalogue: Catalogue) -> Effect:
         f"{inside} places that would be empty hold items"
     )  # fmt: skip
     note = f"fallback fill: {places} of {rule.concept}, after everything that passes"
-    return replace(effect, note="; ".join(part for part in (effect.note, note) if part))
+    return effect._replace(note="; ".join(part for part in (effect.note, note) if part))
 
 
 def _acts(effect: Effect) -> bool:

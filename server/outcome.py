@@ -26,7 +26,7 @@ def effects(
             members = catalogue.of(considered.rule).members(considered.rule.membership)
             before, after = share(members, baseline), share(members, ranking)
         dose, note = (edit.dose, edit.note) if edit is not None else (0.0, "")
-        out.append(Effect(considered, dose=dose, note=note, share_before=before, share_after=after))
+        out.append(Effect(considered, dose, note, before, after))
     return tuple(out)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -78,14 +78,14 @@ def solve(rules: Sequence[Rule], fixed: Sequence[Edit], catalogue: Catalogue, as
     while True:
         pool = _pool(targets, fixed, asker, moved, depth)
         doses, possible = _doses(targets, fixed, pool, asker, moved)
-        edits = [replace(target.edit, dose=target.sign * value) for target, value in zip(targets, doses, strict=True)]
+        edits = [target.edit._replace(dose=target.sign * value) for target, value in zip(targets, doses, strict=True)]
         shown = moved.steered(asker.k, gains([*fixed, *edits], moved), asker.allowed, None).items
         met = [target.met(int(_members(target, shown).sum())) for target in targets]
         if all(met) or depth >= size or (not possible and depth > POOL):
             break
         depth *= 4
     return [
-        edit if reached else replace(edit, note=_missed(target, shown, length, asker.allowed))
+        edit if reached else edit._replace(note=_missed(target, shown, length, asker.allowed))
         for edit, target, reached in zip(edits, targets, met, strict=True)
     ]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -179,8 +179,7 @@ class Explanation:
     concepts: tuple[tuple[str, float, bool], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(NamedTuple):
     """What a considered rule did: ``dose`` in score units; its concept's shares of the list, if there is a baseline."""
 
     considered: Considered

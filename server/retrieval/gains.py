@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -52,8 +53,7 @@ class Posting:
     scores: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
-class Gain:
+class Gain(NamedTuple):
     """One soft rule on the item channel: ``dose * readout[v]`` is added to the score of item v.
 
     ``dose`` is negative for a demotion. ``readout`` [N], in [0, 1]; below ``floor`` it adds nothing. ``shield``: the

@@ -95,12 +95,12 @@ class Scored:
         """Per column the scores of the best ``n`` allowed items with a read-out of a member; None: look further."""
         head = self.within(allowed, deep=deep)
         size = len(head.items)
+        if not size:
+            return [None] * len(readouts)
         hits = np.flatnonzero(Look(head.items, self._columns).at(readouts) >= dose.MEMBER_READOUT)
+        scores = head.scores.take(hits % size)
         bounds = np.searchsorted(hits, np.arange(len(readouts) + 1) * size).tolist()
-        return [
-            head.scores[hits[first : first + n] - place * size] if last - first >= n else None
-            for place, (first, last) in enumerate(pairwise(bounds))
-        ]
+        return [scores[first : first + n] if last - first >= n else None for first, last in pairwise(bounds)]
 
     def steered(self, k: int, gains: Sequence[Gain], allowed: BitArray | None) -> Ranking:
         """The best ``k`` of the allowed items by score plus what the rules add; the same form."""

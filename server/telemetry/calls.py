@@ -15,7 +15,7 @@ SECONDS = (0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.1
 STAGE_SECONDS = (0.00001, 0.00002, 0.00005, 0.0001, *SECONDS)
 """A stage may take a few microseconds."""
 
-STAGES = ("decode", "plan", "user", "mask", "search", "edit", "explain", "encode")
+STAGES = ("decode", "user", "plan", "mask", "search", "edit", "explain", "encode")
 
 MOST_REASONS = 16
 
