@@ -58,7 +58,7 @@ class Scored:
     def __init__(self, values: FloatArray, columns: Columns | None = None) -> None:
         self.values = values
         self._columns = columns
-        self.deep_looks = len(values) // 16
+        self.deep_looks = len(values) // 8
         """Scattered items that can be looked at in the time that a deep head takes."""
         self._within: dict[bool, tuple[BitArray, Ranking]] = {}
 

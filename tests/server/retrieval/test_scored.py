@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from server.columns import Columns
 from server.retrieval import FlatRetriever, Gain, Scored, Shield, total_gain
+from server.retrieval.gains import SLICE, Mix
 from server.retrieval.scored import HEAD
 from server.types import FloatArray, Ranking
 from tests.server.retrieval.backends import make
@@ -91,6 +93,11 @@ def test_steered(world: tuple[int, int, float], k: int, doses: list[float], shar
     assert len(set(found.items.tolist())) == len(found.items) == min(k, int(passes.sum()))
     assert passes[found.items].all()
     np.testing.assert_array_equal(steered[found.items].astype(np.float32), found.scores)
+    columns = Columns(readouts)
+    for _ in range(3):  # before their sum is at hand, and after
+        again = Scored(values, columns).steered(k, gains, allowed)
+        assert again.items.tobytes() == found.items.tobytes()
+        assert again.scores.tobytes() == found.scores.tobytes()
 
 
 def _readout(rng: np.random.Generator, items: int) -> FloatArray:
@@ -111,12 +118,54 @@ def test_a_shield_is_what_all_demotions_leave() -> None:
     assert total_gain([Gain(2.0, first, shield=shield)], rows).tolist() == pytest.approx([0, 0.25, 0])
 
 
-def test_an_items_gain_does_not_depend_on_the_others() -> None:
+@pytest.mark.parametrize("rules", [1, 3, 4, 9, 32])
+def test_an_items_gain_does_not_depend_on_the_others(rules: int) -> None:
+    """Nor on where its read-outs are fetched from; more items than are added up at once."""
+    rng = np.random.default_rng(rules)
+    size = SLICE + 1
+    readouts = [rng.random(size, np.float32) for _ in range(rules)]
+    shield = Shield(readouts[: rules // 2])
+    gains = [Gain(-float(rng.random()), readout) for readout in readouts[: rules // 2]]
+    gains += [Gain(float(rng.random()), readout, None, 0.1, shield) for readout in readouts[rules // 2 :]]
+    whole = total_gain(gains, np.arange(size))
+    by_hand = sum(
+        gain.dose
+        * (gain.readout * (gain.readout >= gain.floor)).astype(np.float64)
+        * (1 if gain.shield is None else np.prod([1 - one for one in gain.shield.demoted], axis=0))
+        for gain in gains
+    )
+    np.testing.assert_allclose(whole, by_hand, rtol=1e-5, atol=1e-6)
+    for columns in (None, Columns(readouts), Columns(readouts[1:])):
+        for rows in (np.array([7]), np.array([size - 1, 7]), np.arange(3, 50), rng.permutation(size)):
+            assert Mix(gains, columns).total(rows).tobytes() == whole[rows].tobytes()
+
+
+@pytest.mark.parametrize("size", [70_000])
+@pytest.mark.parametrize("shape", ["all ones", "at the floor", "one against all", "nested"])
+def test_read_outs_that_strain_the_bounds(shape: str, size: int) -> None:
+    """Ties everywhere, sums far above any single read-out, shields that leave nothing."""
     rng = np.random.default_rng(0)
-    gains = [Gain(float(dose), rng.random(1_000, np.float32)) for dose in rng.normal(size=9)]
-    whole = total_gain(gains, np.arange(1_000))
-    for rows in (np.array([7]), np.arange(3, 50), rng.permutation(1_000)):
-        assert total_gain(gains, rows).tobytes() == whole[rows].tobytes()
+    values = rng.normal(size=size).astype(np.float32)
+    readouts = [np.ones(size, np.float32) for _ in range(8)]
+    if shape == "at the floor":
+        readouts = [
+            np.where(rng.random(size) < 0.5, 0.1, np.nextafter(np.float32(0.1), np.float32(0))) for _ in range(8)
+        ]
+    elif shape == "one against all":
+        readouts = [(np.arange(size) % 997 == place).astype(np.float32) for place in range(8)]
+        readouts[7][:] = 1
+    elif shape == "nested":
+        readouts = [(np.arange(size) % 2**place == 0).astype(np.float32) for place in range(8)]
+    readouts = [readout.astype(np.float32) for readout in readouts]
+    columns = Columns(readouts)
+    for demoted in (0, 2):
+        shield = Shield(readouts[:demoted]) if demoted else None
+        gains = [Gain(-0.3, readout) for readout in readouts[:demoted]]
+        gains += [Gain(0.2 * (place + 1), one, None, 0.1, shield) for place, one in enumerate(readouts[demoted:])]
+        expected = _brute(_everything(values, gains), np.ones(size, np.bool_), 20)
+        for _ in range(3):
+            found = Scored(values, columns).steered(20, gains, None)
+            assert found.scores.tobytes() == expected.scores.tobytes()
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 4, 5, 8, 12, 16, 33, 64, 65])
