@@ -1,6 +1,6 @@
 """What survives another seed of the SAE, another seed of the recommender, and a night of new data (docs/alignment.md).
 
-    python benchmarks/stability.py --data ml-1m.zip --out runs/stability
+    python -m benchmarks.stability --data ml-1m.zip --out runs/stability
 
 Trains the matrix factorisation and the SAE with the defaults of ``tiller train``: SAE seeds 0, 1, 2 on one
 recommender; recommender seeds 1 and 2, each with its own SAE seed; and, for the night, recommender and SAE seed 0 on
