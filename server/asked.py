@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +21,7 @@ from server.columns import Columns
 from server.retrieval import (
     FlatRetriever,
     Gain,
+    Listed,
     NetworkRetriever,
     Posting,
     ProxyRetriever,
@@ -36,6 +37,9 @@ ScoreArray = npt.NDArray[np.float64]
 
 SHORT = 1 / 64
 """Part of the catalogue that makes a short list."""
+
+LISTED = 160
+"""Items of the index's list that one rule is answered from, as a rule."""
 
 DEEPER = 10
 """So many times the items wanted are looked at where a filter leaves at least half of the catalogue."""
@@ -88,6 +92,7 @@ def ask(
     *,
     unit: bool = False,
     rules: bool = False,
+    listed: bool = False,
     columns: Columns | None = None,
 ) -> Asked:
     """Put an embedding ``x`` [D], ``query`` [D'] as an index is asked, to whatever ``retriever`` searches.
@@ -99,6 +104,7 @@ def ask(
         vectors: the items' search vectors [N, D'].
         unit: they are unit vectors, because the metric is cosine.
         rules: more will be asked than one list, so that every item had better be scored at once.
+        listed: of that the index's list of the best will answer most, as it does for one rule and a short answer.
         columns: the concepts' read-outs by item, for what is read off the scores.
     """
     if isinstance(retriever, NetworkRetriever):
@@ -106,7 +112,7 @@ def ask(
     if isinstance(retriever, ProxyRetriever):
         return ProxyAsked(retriever, x)
     if isinstance(retriever, FlatRetriever):
-        return FlatAsked(retriever, query, vectors, unit=unit, rules=rules, columns=columns)
+        return FlatAsked(retriever, query, vectors, unit=unit, rules=rules, listed=listed, columns=columns)
     return MetricAsked(retriever, query, vectors, unit=unit)
 
 
@@ -148,7 +154,7 @@ class ReadOff(ABC):
 
     def _best_of_all(self, steerable: Steerable, n: int, allowed: BitArray | None) -> FloatArray:
         rows = steerable.members_by_readout
-        return _best(self.scored.values[rows if allowed is None else rows[bits.has_each(allowed, rows)]], n)
+        return _best(self.scored.at(rows if allowed is None else rows[bits.has_each(allowed, rows)]), n)
 
     def posting(self, steerable: Steerable) -> None:  # noqa: B027 - what is read off needs no list
         """See Asked."""
@@ -254,9 +260,11 @@ class FlatAsked(ReadOff, MetricAsked):
         *,
         unit: bool,
         rules: bool,
+        listed: bool,
         columns: Columns | None,
     ) -> None:
         super().__init__(retriever, query, vectors, unit=unit)
+        self._listed = listed and len(retriever) * SHORT >= LISTED
         self._columns = columns
         self._flat = retriever
         self._rules = rules
@@ -265,7 +273,10 @@ class FlatAsked(ReadOff, MetricAsked):
     def scored(self) -> Scored:
         """See ReadOff."""
         self._rules = True
-        return Scored(self._flat.scores(self._query), self._columns)
+        flat, query = self._flat, self._query
+        if self._listed and len((top := _clear(flat.search(query, LISTED))).items) > LISTED // 2:
+            return Listed(top, len(flat), partial(flat.some_scores, query), partial(flat.scores, query), self._columns)
+        return Scored(flat.scores(query), self._columns)
 
     def search(self, n: int, allowed: BitArray | None) -> Ranking:
         """See Asked."""
@@ -292,7 +303,9 @@ class FlatAsked(ReadOff, MetricAsked):
     def moved(self, displacements: Sequence[FloatArray]) -> FlatAsked:
         """See MetricAsked."""
         query = self._further(displacements)
-        return FlatAsked(self._flat, query, self._vectors, unit=self._unit, rules=True, columns=self._columns)
+        return FlatAsked(
+            self._flat, query, self._vectors, unit=self._unit, rules=True, listed=False, columns=self._columns
+        )
 
 
 class ByDifferences(ABC):
@@ -398,16 +411,22 @@ class ProxyAsked(ByDifferences):
         return ProxyAsked(self._retriever, _add(self._x, displacements))
 
 
-def _among(found: Ranking, n: int, allowed: BitArray) -> Ranking | None:
-    """The best ``n`` allowed of a list, ties to the lower row; None where something behind it might be among them."""
-    passing = bits.has_each(allowed, found.items)
-    items, scores = found.items[passing], found.scores[passing]
-    if len(items) < n or not scores[n - 1] > found.scores[-1]:
-        return None
+def _clear(found: Ranking) -> Ranking:
+    """The part of a list that everything else scores less than, ties to the lower row."""
+    size = int(np.count_nonzero(found.scores > found.scores[-1]))
+    items, scores = found.items[:size], found.scores[:size]
     if (scores[1:] == scores[:-1]).any():
         order = np.lexsort((items, -scores))
         items, scores = items[order], scores[order]
-    return Ranking(items[:n], scores[:n])
+    return Ranking(items, scores)
+
+
+def _among(found: Ranking, n: int, allowed: BitArray) -> Ranking | None:
+    """The best ``n`` allowed of a list, ties to the lower row; None where something behind it might be among them."""
+    clear = _clear(found)
+    passing = bits.has_each(allowed, clear.items)
+    items, scores = clear.items[passing][:n], clear.scores[passing][:n]
+    return Ranking(items, scores) if len(items) == n else None
 
 
 def _add(x: FloatArray, displacements: Sequence[FloatArray]) -> FloatArray:

@@ -40,6 +40,9 @@ class Exposure(BaseModel):
     max_metadata_bytes: int = Field(
         default=16 << 10, ge=1 << 10, le=1 << 20, description="headers of one call, in bytes"
     )
+    max_connections: int = Field(
+        default=10_000, ge=1, description="open connections of each port; keep it below the limit of open files"
+    )
     max_concurrent_streams: int = Field(
         default=1_000, ge=1, description="calls at once on one connection; more of them wait at the caller"
     )

@@ -23,6 +23,7 @@ def make_server(
             ("grpc.max_send_message_length", settings.max_message_bytes),
             ("grpc.max_metadata_size", settings.max_metadata_bytes),
             ("grpc.absolute_max_metadata_size", settings.max_metadata_bytes),
+            ("grpc.max_allowed_incoming_connections", settings.max_connections),
             ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
             # Calls that lie in gRPC, not taken up yet; beyond, gRPC itself cancels them (docs/decisions/022).
             ("grpc.server.max_pending_requests", settings.max_in_flight),

@@ -14,7 +14,7 @@ from server.bits import BitArray
 from server.catalogue import Catalogue
 from server.steerable import Steerable
 from server.subject import Toward
-from server.types import Action, FloatArray, Plan
+from server.types import Action, Channel, FloatArray, Plan
 
 
 class Ready:
@@ -55,6 +55,12 @@ class Ready:
     @property
     def _dosed(self) -> list[int]:
         return [place for place, rule in enumerate(self.given) if not isinstance(rule.subject, Toward)]
+
+    @cached_property
+    def is_slight(self) -> bool:
+        """Whether it only adds to scores, and raises the members of one concept at most."""
+        adds = all(rule.channel is Channel.ITEM for rule in self.given) and len(self._dosed) == len(self.given)
+        return adds and not self.shares and len(self.up) <= 1
 
     @cached_property
     def demoted(self) -> list[FloatArray]:

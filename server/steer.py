@@ -14,7 +14,7 @@ import numpy as np
 
 from bundle import Bundle, dose, search_query
 from server import bits, edits, fallback, outcome, targets
-from server.asked import Asked, ask, prepare
+from server.asked import LISTED, Asked, ask, prepare
 from server.bits import BitArray
 from server.catalogue import Catalogue
 from server.encoder import Encoder
@@ -99,6 +99,7 @@ class Engine:
             self.catalogue.vectors,
             unit=unit,
             rules=bool(ready.soft),
+            listed=ready.is_slight and allowed is None and 4 * query.k <= LISTED,
             columns=self.catalogue.columns,
         )
         clock.lap("mask")

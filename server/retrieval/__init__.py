@@ -7,7 +7,7 @@ from server.retrieval.load import make_retriever, open_retriever, read_index
 from server.retrieval.merge import prefers_dense, steered_search
 from server.retrieval.network import Network, NetworkRetriever, ProxyRetriever
 from server.retrieval.protocol import Retriever
-from server.retrieval.scored import Scored
+from server.retrieval.scored import Listed, Scored
 from server.retrieval.searchers import HnswSearcher, IvfSearcher, Searcher
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Gain",
     "HnswSearcher",
     "IvfSearcher",
+    "Listed",
     "Network",
     "NetworkRetriever",
     "Posting",

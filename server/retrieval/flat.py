@@ -48,11 +48,18 @@ class FlatRetriever:
     def scores(self, query: FloatArray) -> FloatArray:
         """Scores of every item for a query [D'], [N]: the very bits that ``search`` returns."""
         query = np.ascontiguousarray(query, np.float32)
+        if self._rows is not None:
+            return self.some_scores(query, self._rows)
         out = np.empty(self._size, np.float32)
         to, of = faiss.swig_ptr(out), faiss.swig_ptr(query)
-        if self._rows is None:
-            faiss.fvec_inner_products_ny(to, of, self._vectors, self._dim, self._size)
-        else:
-            rows = faiss.swig_ptr(self._rows)
-            faiss.fvec_inner_products_by_idx(to, of, self._vectors, rows, self._dim, 1, self._size)
+        faiss.fvec_inner_products_ny(to, of, self._vectors, self._dim, self._size)
+        return out
+
+    def some_scores(self, query: FloatArray, rows: IntArray) -> FloatArray:
+        """Scores of some items for a query [D'], [len(rows)]: the same bits again."""
+        query, rows = np.ascontiguousarray(query, np.float32), np.ascontiguousarray(rows, np.int64)
+        out = np.empty(len(rows), np.float32)
+        if len(rows):
+            to, of, at = faiss.swig_ptr(out), faiss.swig_ptr(query), faiss.swig_ptr(rows)
+            faiss.fvec_inner_products_by_idx(to, of, self._vectors, at, self._dim, 1, len(rows))
         return out

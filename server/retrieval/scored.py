@@ -17,7 +17,7 @@ Legend: N items, R rows looked at.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import pairwise
 
@@ -35,6 +35,9 @@ HEAD, LEAST = 1024, 256
 
 FEW = 1 / 32
 """Part of the catalogue up to which adding rules to scattered items is cheaper than to all of them."""
+
+FEW_ROWS = 1 / 8
+"""The same where the scores are not known and have to be made."""
 
 SLICE = 32_768
 """Items that a pass treats at once, so that they stay in the nearest cache: a fifth faster than all at once."""
@@ -57,10 +60,18 @@ class Scored:
 
     def __init__(self, values: FloatArray, columns: Columns | None = None) -> None:
         self.values = values
+        self._begin(len(values), columns)
+
+    def _begin(self, size: int, columns: Columns | None) -> None:
+        self._size = size
         self._columns = columns
-        self.deep_looks = len(values) // 8
+        self.deep_looks = size // 8
         """Scattered items that can be looked at in the time that a deep head takes."""
         self._within: dict[bool, tuple[BitArray, Ranking]] = {}
+
+    def at(self, rows: IntArray) -> FloatArray:
+        """Scores of some items, [len(rows)]."""
+        return self.values[rows]
 
     @cached_property
     def _top(self) -> Ranking:
@@ -70,7 +81,7 @@ class Scored:
     @cached_property
     def head(self) -> Ranking:
         """The same, about HEAD of them."""
-        most = min(HEAD, len(self.values) // 16)
+        most = min(HEAD, self._size // 16)
         return self._top if most <= LEAST else self._ordered(self._reaching(most))
 
     def within(self, allowed: BitArray | None, *, deep: bool = True) -> Ranking:
@@ -118,7 +129,7 @@ class Scored:
             rows = rows[bits.has_each(allowed, rows)]
         if not len(rows):
             return best
-        more = self.values[rows] + mix.total(rows)
+        more = self.at(rows) + mix.total(rows)
         return best_of(np.concatenate([start.items, rows]), np.concatenate([scores, more]), k)
 
     def _candidates(self, promotions: Sequence[Gain], rules: int, lowest: float, start: FloatArray) -> IntArray:
@@ -129,15 +140,23 @@ class Scored:
         bound = _short_of(lowest, rules, size + sum(doses))
         if last + sum(doses) < bound:
             return _NOBODY
+        return self._reached(promotions, rules, lowest, size, start[-1])
+
+    def _reached(
+        self, promotions: Sequence[Gain], rules: int, lowest: float, size: float, last: np.float32
+    ) -> IntArray:
+        """Every row that scores less than ``last`` and could reach ``lowest``; ``size``: of the numbers in the sums."""
+        doses = [gain.dose for gain in promotions]
+        bound = _short_of(lowest, rules, size + sum(doses))
         together = self._together(promotions)
         if together is not None:  # the largest dose, for all of them: one column in the place of one for each
             dose_of_each = max(doses)
             bound = _short_of(lowest, rules, size + dose_of_each * len(doses))
-            return self._outside(together, dose_of_each, bound, start[-1])
+            return self._outside(together, dose_of_each, bound, last)
         near = self.values >= _below(bound - sum(doses))
         if promotions and np.count_nonzero(near) > FEW * len(near):
             near = self._raised([(gain.dose, gain.readout) for gain in promotions]) >= _below(bound)
-        near &= self.values < start[-1]
+        near &= self.values < last
         return np.flatnonzero(near)
 
     def _outside(self, together: Together, amount: float, bound: float, last: np.float32) -> IntArray:
@@ -176,7 +195,7 @@ class Scored:
         found = self.within(allowed, deep=False)
         if len(found.items) < n:
             found = self.within(allowed)
-        size, depth = len(self.values), len(self.head.items) if len(found.items) < n else 0
+        size, depth = self._size, len(self.head.items) if len(found.items) < n else 0
         while len(found.items) < n and depth < size:
             depth = min(size, max(GROWTH * depth, 2 * n))
             rows = self._reaching(depth)
@@ -216,6 +235,56 @@ class Scored:
         if (ordered[1:] == ordered[:-1]).any():  # the lower row first; a stable sort takes three times as long
             order = np.argsort(-scores, kind="stable")
         return Ranking(rows[order], ordered)
+
+
+class Listed(Scored):
+    """The same, of which at first only the best are known, from the index: enough for a demotion or one promotion.
+
+    A list of the index takes no longer than the scores of everything, and nothing has to be looked for among those.
+
+    Args:
+        top: the best items, best first; every other item scores less than each of these.
+        size: N.
+        some: scores of some rows, with the bits of ``every``.
+        every: scores of all, [N].
+        columns: see Scored.
+    """
+
+    def __init__(
+        self,
+        top: Ranking,
+        size: int,
+        some: Callable[[IntArray], FloatArray],
+        every: Callable[[], FloatArray],
+        columns: Columns | None,
+    ) -> None:
+        self._begin(size, columns)
+        self._top = top
+        self._some, self._every = some, every
+
+    @cached_property
+    def values(self) -> FloatArray:  # type: ignore[override]
+        """[N]; made when they are first asked for."""
+        return self._every()
+
+    def at(self, rows: IntArray) -> FloatArray:
+        """See Scored."""
+        many = len(rows) > FEW_ROWS * self._size
+        return self.values[rows] if many or "values" in vars(self) else self._some(rows)
+
+    def _reached(
+        self, promotions: Sequence[Gain], rules: int, lowest: float, size: float, last: np.float32
+    ) -> IntArray:
+        """See Scored; of one promotion only what carries it strongly enough can reach so far."""
+        if len(promotions) == 1:
+            promoted = promotions[0]
+            bound = _short_of(lowest, rules, size + promoted.dose)
+            rows = np.flatnonzero(promoted.readout >= _below((bound - float(last)) / promoted.dose))
+            if len(rows) <= FEW_ROWS * self._size:
+                values = self.at(rows)
+                raised = values + np.float32(promoted.dose) * promoted.readout.take(rows)
+                return rows[(raised >= _below(bound)) & (values < last)]
+        return super()._reached(promotions, rules, lowest, size, last)
 
 
 def _short_of(lowest: float, rules: int, size: float) -> float:

@@ -142,6 +142,23 @@ def test_headers_and_messages_have_their_bounds(large: Bundle) -> None:
         stub.Recommend(request, timeout=30)
 
 
+def test_connections_beyond_the_bound_are_closed_until_others_leave(large: Bundle) -> None:
+    message = RecommendRequest(user_id="u1", k=3)
+    own = [("grpc.use_local_subchannel_pool", 1)]
+    with live(large.path, max_connections=2) as server:
+        channels = [grpc.insecure_channel(server.addresses.grpc, options=own) for _ in range(3)]
+        stubs = [RecommendServiceStub(channel) for channel in channels]
+        for stub in stubs[:2]:
+            assert len(stub.Recommend(message, timeout=30).items) == 3
+        with pytest.raises(grpc.RpcError) as caught:
+            stubs[2].Recommend(message, timeout=30)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        channels[0].close()
+        assert len(stubs[2].Recommend(message, timeout=30, wait_for_ready=True).items) == 3
+        for channel in channels[1:]:
+            channel.close()
+
+
 def test_an_old_connection_is_closed_and_callers_do_not_notice(large: Bundle) -> None:
     with live(large.path, max_connection_age_seconds=0.2) as server, TillerClient(server.addresses.grpc) as client:
         connection = Connection(server.addresses.grpc, "/steering.v1.RecommendService/Recommend")

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.columns import Columns
-from server.retrieval import FlatRetriever, Gain, Scored, Shield, total_gain
+from server.retrieval import FlatRetriever, Gain, Listed, Scored, Shield, total_gain
 from server.retrieval.gains import SLICE, Mix
 from server.retrieval.scored import HEAD
 from server.types import FloatArray, Ranking
@@ -98,6 +98,20 @@ def test_steered(world: tuple[int, int, float], k: int, doses: list[float], shar
         again = Scored(values, columns).steered(k, gains, allowed)
         assert again.items.tobytes() == found.items.tobytes()
         assert again.scores.tobytes() == found.scores.tobytes()
+    if items >= 300 and len(promoted := [gain for gain in gains if gain.dose > 0]) <= 2:
+        top = _brute(values.astype(np.float64), np.ones(items, np.bool_), 200)
+        clear = top.scores > top.scores[-1]
+        listed = Listed(
+            Ranking(top.items[clear], top.scores[clear]), items, lambda rows: values[rows], lambda: values, columns
+        )
+        again = listed.steered(k, gains, allowed)
+        assert again.items.tobytes() == found.items.tobytes()
+        assert again.scores.tobytes() == found.scores.tobytes()
+        for gain in promoted:
+            members = listed.best_of_each([gain.readout], 3, allowed, deep=False)
+            assert members[0] is None or members[0].tobytes() == (
+                np.sort(values[passes & (gain.readout >= 0.5)])[::-1][:3].tobytes()
+            )
 
 
 def _readout(rng: np.random.Generator, items: int) -> FloatArray:
@@ -177,6 +191,33 @@ def test_flat_scores_have_the_bits_of_a_search(dim: int) -> None:
     query = rng.normal(size=dim).astype(np.float32)
     searched = retriever.search(query, 500)
     assert retriever.scores(query)[searched.items].tobytes() == searched.scores.tobytes()
+    for rows in (searched.items, searched.items[:1], searched.items[:0], searched.items[::-3]):
+        assert retriever.some_scores(query, rows).tobytes() == retriever.scores(query)[rows].tobytes()
+
+
+def test_one_rule_is_answered_without_the_scores_of_everything() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=30_000).astype(np.float32)
+    best = np.lexsort((np.arange(len(values)), -values))[:160]
+    looked: list[int] = []
+
+    def some(rows: npt.NDArray[np.int64]) -> FloatArray:
+        looked.append(len(rows))
+        return values[rows]
+
+    def every() -> FloatArray:
+        raise AssertionError("all scores were asked for")
+
+    readout = (rng.random(len(values)) < 0.02).astype(np.float32) * np.float32(0.9)
+    for dose in (-1.0, 0.5, 3.0):
+        gains = [Gain(dose, readout, floor=0.1 if dose > 0 else 0.0)]
+        listed = Listed(Ranking(best, values[best]), len(values), some, every, None)
+        expected = Scored(values).steered(10, gains, None)
+        assert listed.steered(10, gains, None).items.tolist() == expected.items.tolist()
+    # The strong promotion alone reaches beyond the list: to its members, and to those of them that come up once more.
+    assert looked[0] == int((readout > 0).sum())
+    assert len(looked) == 2
+    assert looked[1] < 200
 
 
 def test_what_single_precision_swallows_still_counts() -> None:
