@@ -28,8 +28,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Who may call": ("tls_cert", "tls_key", "tls_client_ca", "tokens", "insecure_admin"),
     "How much at once": (
-        "max_in_flight", "max_wait_ms", "max_concurrent_streams", "max_connection_age_seconds", "max_message_bytes",
-        "max_metadata_bytes",
+        "max_in_flight", "max_wait_ms", "max_connections", "max_concurrent_streams", "max_connection_age_seconds",
+        "max_message_bytes", "max_metadata_bytes",
     ),
     "Bounds of one request": (
         "max_k", "max_rules", "max_exclude", "max_history", "max_attributes", "max_batch", "max_displacement",
