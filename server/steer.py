@@ -27,7 +27,7 @@ from server.retrieval import Retriever, open_retriever
 from server.settings import Limits
 from server.subject import Toward
 from server.toward import Pusher
-from server.types import Action, Answer, Explanation, FloatArray, Order, Plan, Query, Ranking, Rule
+from server.types import Action, Answer, Explanation, FloatArray, Order, Plan, Query, Ranking, Rule, Standing
 from server.validate import validate, validate_rules
 
 PLANS = 64
@@ -147,7 +147,7 @@ class Engine:
             eligible=eligible,
             filled=len(fill),
             marks=clock.marks,
-            plan=plan,
+            plan=plan if ready.kept else None,
             incoming=None if query.user_id is not None and query.vector is None else x,
             short_reason="" if eligible is None else outcome.why_short(plan, excluded, eligible, items, query.k),
         )
@@ -200,7 +200,7 @@ class Engine:
     def _ready(self, query: Query) -> Ready:
         """The plan of the request's rules and the matching policies'; kept, as far as it holds nothing large.
 
-        Rules that came before are the same object (server.rpc.convert), and were found valid then.
+        Rules that came before and come again are the same object, and were found valid then.
         """
         chosen: Sequence[Policy] = ()
         if self.policies is not None:
@@ -209,14 +209,15 @@ class Engine:
             )
         if not chosen and not query.rules:
             return self._bare
+        lasting = not query.rules or isinstance(query.rules, Standing)
         key = (id(query.rules), *map(id, chosen))
-        known = self._kept.get(key)
-        if known is not None:
+        if lasting and (known := self._kept.get(key)) is not None:
             return known[1]
         validate_rules(query.rules, self.catalogue)
         rules = (*query.rules, *(rule for policy in chosen for rule in policy.rules))
         ready = Ready(resolve(rules, self.catalogue.offers), self.catalogue)
-        if ready.lasts:
+        if lasting and ready.lasts:
+            ready.kept = True
             self._kept.put(key, (query.rules, ready))  # holding the rules, so that no others get their id
         return ready
 

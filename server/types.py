@@ -93,6 +93,12 @@ class Rule:
         return 1 + (self.share if self.action is Action.PROMOTE else 1 - self.share)
 
 
+class Standing(tuple[Rule, ...]):
+    """Rules that came before and are held for the next time, as one object: what is made of them is worth keeping."""
+
+    __slots__ = ()
+
+
 class Status(StrEnum):
     """What became of a rule."""
 
@@ -198,7 +204,7 @@ class Answer:
     fallback filled then. ``history``: how many of its ids the user tower read, and how many the catalogue does not
     have; None where the request brought none. ``incoming``: the user's embedding [D] as the SAE reads it, where a
     caller or a user store brought it. ``marks``: when each stage ended (``time.perf_counter``), the first is "decode".
-    ``plan``: what the effects are of; the same object where the same rules come again.
+    ``plan``: what the effects are of, where it is kept: the same object for the same rules; else None.
     """
 
     ranking: Ranking

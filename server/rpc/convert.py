@@ -32,6 +32,7 @@ from server.types import (
     Query,
     Ranking,
     Rule,
+    Standing,
     Status,
 )
 from server.validate import refused
@@ -79,7 +80,8 @@ _E = TypeVar("_E", bound=StrEnum)
 RULES_KEPT, LONGEST_KEPT = 256, 8192
 """Sets of rules that are kept as they were read, and bytes of the longest."""
 
-_RULES: Kept[tuple[bytes, ...], tuple[Rule, ...]] = Kept(RULES_KEPT)
+_STANDING: Kept[tuple[bytes, ...], Standing] = Kept(RULES_KEPT)
+_ONCE: Kept[int, bool] = Kept(RULES_KEPT)
 
 
 def to_query(request: pb.RecommendRequest) -> Query:
@@ -114,15 +116,22 @@ def to_query(request: pb.RecommendRequest) -> Query:
 
 
 def _to_rules(messages: Sequence[rules_pb2.Rule]) -> tuple[Rule, ...]:
-    """A request's rules; the same object where the same rules come again, which spares the engine work, too."""
+    """A request's rules; the same object from the second time on that the same rules come.
+
+    The first time only a number is kept: rules that never come again would fill the memory with what is collected late.
+    """
     if not messages:
         return ()
     key = tuple([message.SerializeToString() for message in messages])
-    rules = _RULES.get(key)
-    if rules is None:
-        rules = tuple(to_rule(rule, f"rules[{place}]") for place, rule in enumerate(messages))
-        if sum(map(len, key)) <= LONGEST_KEPT:
-            _RULES.put(key, rules)
+    standing = _STANDING.get(key)
+    if standing is not None:
+        return standing
+    rules = tuple(to_rule(rule, f"rules[{place}]") for place, rule in enumerate(messages))
+    if _ONCE.get(number := hash(key)) is None:
+        _ONCE.put(number, True)
+    elif sum(map(len, key)) <= LONGEST_KEPT:
+        rules = standing = Standing(rules)
+        _STANDING.put(key, standing)
     return rules
 
 
