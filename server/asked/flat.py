@@ -1,0 +1,102 @@
+"""Inner products of every item: exact. Legend: D embedding, D' search dimension, N items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, partial
+
+import numpy as np
+
+from server import bits
+from server.asked.metric import MetricAsked
+from server.asked.read_off import ReadOff
+from server.bits import BitArray
+from server.columns import Columns
+from server.retrieval import FlatRetriever, Listed, Scored
+from server.types import FloatArray, Ranking
+
+SHORT = 1 / 64
+"""Part of the catalogue that makes a short list."""
+
+LISTED = 160
+"""Items of the index's list that one rule is answered from, as a rule."""
+
+DEEPER = 10
+"""So many times the items wanted are looked at where a filter leaves at least half of the catalogue."""
+
+
+class FlatAsked(ReadOff, MetricAsked):
+    """Inner products with every item, taken at once: exact. One list alone is the bare index's own."""
+
+    def __init__(
+        self,
+        retriever: FlatRetriever,
+        query: FloatArray,
+        vectors: FloatArray,
+        *,
+        unit: bool,
+        rules: bool,
+        listed: bool,
+        columns: Columns | None,
+    ) -> None:
+        super().__init__(retriever, query, vectors, unit=unit)
+        self._listed = listed and len(retriever) * SHORT >= LISTED
+        self._columns = columns
+        self._flat = retriever
+        self._rules = rules
+
+    @cached_property
+    def scored(self) -> Scored:
+        """See ReadOff."""
+        self._rules = True
+        flat, query = self._flat, self._query
+        if self._listed and len((top := _clear(flat.search(query, LISTED))).items) > LISTED // 2:
+            return Listed(top, len(flat), partial(flat.some_scores, query), partial(flat.scores, query), self._columns)
+        return Scored(flat.scores(query), self._columns)
+
+    def search(self, n: int, allowed: BitArray | None) -> Ranking:
+        """See Asked."""
+        if allowed is None and not self._rules:
+            return self._flat.search(self._query, n)
+        if allowed is not None and not self._rules and (depth := self._depth(n, allowed)):
+            found = _among(self._flat.search(self._query, depth), n, allowed)
+            if found is not None:
+                return found
+        return self.scored.search(n, allowed)
+
+    def _depth(self, n: int, allowed: BitArray) -> int:
+        """How long a list of all items will hold ``n`` allowed ones, surely or most likely; 0: too long a one.
+
+        A list of the index costs less than scores for everything and a look for the best of them, as long as it is
+        short and one is enough.
+        """
+        items = len(self._flat)
+        forbidden = items - int(np.bitwise_count(allowed).sum(dtype=np.int64))
+        if forbidden + n <= items * SHORT:
+            return max(0, forbidden) + n + 8  # the last byte may count too many
+        return DEEPER * n if forbidden <= items // 2 and DEEPER * n <= items * SHORT else 0
+
+    def moved(self, displacements: Sequence[FloatArray]) -> FlatAsked:
+        """See MetricAsked."""
+        query = self._further(displacements)
+        return FlatAsked(
+            self._flat, query, self._vectors, unit=self._unit, rules=True, listed=False, columns=self._columns
+        )
+
+
+def _clear(found: Ranking) -> Ranking:
+    """The part of a list that everything else scores less than, ties to the lower row."""
+    size = int(np.count_nonzero(found.scores > found.scores[-1]))
+    items, scores = found.items[:size], found.scores[:size]
+    if (scores[1:] == scores[:-1]).any():
+        order = np.lexsort((items, -scores))
+        items, scores = items[order], scores[order]
+    return Ranking(items, scores)
+
+
+def _among(found: Ranking, n: int, allowed: BitArray) -> Ranking | None:
+    """The best ``n`` allowed of a list, ties to the lower row; None where something behind it might be among them."""
+    clear = _clear(found)
+    passing = bits.has_each(allowed, clear.items)
+    items, scores = clear.items[passing][:n], clear.scores[passing][:n]
+    return Ranking(items, scores) if len(items) == n else None
