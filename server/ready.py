@@ -71,9 +71,8 @@ class Ready:
 
     @property
     def is_slight(self) -> bool:
-        """Whether it only adds to scores, and raises the members of one concept at most."""
-        only_adds = len(self.down) + len(self.up) == len(self.soft)
-        return only_adds and len(self.up) <= 1 and all(rule.channel is Channel.ITEM for rule in self.given)
+        """Whether it only takes away from scores: what is not among the best then stays out, most often."""
+        return len(self.down) == len(self.soft) and all(rule.channel is Channel.ITEM for rule in self.given)
 
     def allowed(self, excluded: BitArray | None) -> BitArray | None:
         """Items that may be returned; None: all of them."""

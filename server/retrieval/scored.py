@@ -238,7 +238,7 @@ class Scored:
 
 
 class Listed(Scored):
-    """The same, of which at first only the best are known, from the index: enough for a demotion or one promotion.
+    """The same, of which at first only the best are known, from the index: enough for demotions, most often.
 
     A list of the index takes no longer than the scores of everything, and nothing has to be looked for among those.
 
@@ -271,20 +271,6 @@ class Listed(Scored):
         """See Scored."""
         many = len(rows) > FEW_ROWS * self._size
         return self.values[rows] if many or "values" in vars(self) else self._some(rows)
-
-    def _reached(
-        self, promotions: Sequence[Gain], rules: int, lowest: float, size: float, last: np.float32
-    ) -> IntArray:
-        """See Scored; of one promotion only what carries it strongly enough can reach so far."""
-        if len(promotions) == 1:
-            promoted = promotions[0]
-            bound = _short_of(lowest, rules, size + promoted.dose)
-            rows = np.flatnonzero(promoted.readout >= _below((bound - float(last)) / promoted.dose))
-            if len(rows) <= FEW_ROWS * self._size:
-                values = self.at(rows)
-                raised = values + np.float32(promoted.dose) * promoted.readout.take(rows)
-                return rows[(raised >= _below(bound)) & (values < last)]
-        return super()._reached(promotions, rules, lowest, size, last)
 
 
 def _short_of(lowest: float, rules: int, size: float) -> float:
