@@ -51,7 +51,7 @@ class FlatAsked(ReadOff, MetricAsked):
         self._rules = True
         flat, query = self._flat, self._query
         if self._listed and len((top := _clear(flat.search(query, LISTED))).items) > LISTED // 2:
-            return Listed(top, len(flat), partial(flat.some_scores, query), partial(flat.scores, query), self._columns)
+            return Listed(top, len(flat), partial(flat.scores, query), self._columns)
         return Scored(flat.scores(query), self._columns)
 
     def search(self, n: int, allowed: BitArray | None) -> Ranking:

@@ -42,7 +42,7 @@ class ReadOff(ABC):
 
     def _best_of_all(self, steerable: Steerable, n: int, allowed: BitArray | None) -> FloatArray:
         rows = steerable.members_by_readout
-        return best_of_scores(self.scored.at(rows if allowed is None else rows[bits.has_each(allowed, rows)]), n)
+        return best_of_scores(self.scored.values[rows if allowed is None else rows[bits.has_each(allowed, rows)]], n)
 
     def posting(self, steerable: Steerable) -> None:  # noqa: B027 - what is read off needs no list
         """See Asked."""

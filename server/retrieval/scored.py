@@ -36,9 +36,6 @@ HEAD, LEAST = 1024, 256
 FEW = 1 / 32
 """Part of the catalogue up to which adding rules to scattered items is cheaper than to all of them."""
 
-FEW_ROWS = 1 / 8
-"""The same where the scores are not known and have to be made."""
-
 SLICE = 32_768
 """Items that a pass treats at once, so that they stay in the nearest cache: a fifth faster than all at once."""
 
@@ -68,10 +65,6 @@ class Scored:
         self.deep_looks = size // 8
         """Scattered items that can be looked at in the time that a deep head takes."""
         self._within: dict[bool, tuple[BitArray, Ranking]] = {}
-
-    def at(self, rows: IntArray) -> FloatArray:
-        """Scores of some items, [len(rows)]."""
-        return self.values[rows]
 
     @cached_property
     def _top(self) -> Ranking:
@@ -129,7 +122,7 @@ class Scored:
             rows = rows[bits.has_each(allowed, rows)]
         if not len(rows):
             return best
-        more = self.at(rows) + mix.total(rows)
+        more = self.values[rows] + mix.total(rows)
         return best_of(np.concatenate([start.items, rows]), np.concatenate([scores, more]), k)
 
     def _candidates(self, promotions: Sequence[Gain], rules: int, lowest: float, start: FloatArray) -> IntArray:
@@ -245,7 +238,6 @@ class Listed(Scored):
     Args:
         top: the best items, best first; every other item scores less than each of these.
         size: N.
-        some: scores of some rows, with the bits of ``every``.
         every: scores of all, [N].
         columns: see Scored.
     """
@@ -254,23 +246,17 @@ class Listed(Scored):
         self,
         top: Ranking,
         size: int,
-        some: Callable[[IntArray], FloatArray],
         every: Callable[[], FloatArray],
         columns: Columns | None,
     ) -> None:
         self._begin(size, columns)
         self._top = top
-        self._some, self._every = some, every
+        self._every = every
 
     @cached_property
     def values(self) -> FloatArray:  # type: ignore[override]
         """[N]; made when they are first asked for."""
         return self._every()
-
-    def at(self, rows: IntArray) -> FloatArray:
-        """See Scored."""
-        many = len(rows) > FEW_ROWS * self._size
-        return self.values[rows] if many or "values" in vars(self) else self._some(rows)
 
 
 def _short_of(lowest: float, rules: int, size: float) -> float:
