@@ -105,7 +105,7 @@ def test_steered(world: tuple[int, int, float], k: int, doses: list[float], shar
         again = listed.steered(k, gains, allowed)
         assert again.items.tobytes() == found.items.tobytes()
         assert again.scores.tobytes() == found.scores.tobytes()
-        for gain in promoted:
+        for gain in (each for each in gains if each.dose > 0):
             members = listed.best_of_each([gain.readout], 3, allowed, deep=False)
             assert members[0] is None or members[0].tobytes() == (
                 np.sort(values[passes & (gain.readout >= 0.5)])[::-1][:3].tobytes()
