@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,10 @@ from hypothesis import settings
 # A property is right or wrong, not fast or slow. Where CI is set hypothesis also draws the same examples every time.
 settings.register_profile("tiller", settings(), deadline=None)
 settings.load_profile("tiller")
+
+# A shell that puts the suite into its background has it ignore Ctrl-C, and so would every process that a test interrupts.
+if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 HAS_TRAIN = importlib.util.find_spec("torch") is not None and importlib.util.find_spec("sklearn") is not None
