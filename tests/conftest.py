@@ -15,7 +15,7 @@ from hypothesis import settings
 settings.register_profile("tiller", settings(), deadline=None)
 settings.load_profile("tiller")
 
-# A shell that puts the suite into its background has it ignore Ctrl-C, and so would every process that a test interrupts.
+# A shell that puts the suite into its background has it ignore Ctrl-C, and so would every process that tests interrupt.
 if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
