@@ -22,7 +22,8 @@ if threading.current_thread() is threading.main_thread() and signal.getsignal(si
 ROOT = Path(__file__).parent.parent
 HAS_TRAIN = importlib.util.find_spec("torch") is not None and importlib.util.find_spec("sklearn") is not None
 
-# The no-torch job runs the serving side's tests in an environment that cannot run these, nor has the tools of `dev`.
+# The no-torch job runs the serving side's tests in an environment that cannot import these, nor has the tools of `dev`.
+# What can be imported there, and not run, is marked `train`.
 NEED_TRAIN = [
     "sae",
     "offline",
@@ -44,8 +45,11 @@ def find_data() -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked ``data`` are skipped, with the reason, only where there is no data."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without torch, ``train`` tests are left out; without data, ``data`` tests are skipped, with the reason."""
+    if not HAS_TRAIN:
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("train")])
+        items[:] = [item for item in items if not item.get_closest_marker("train")]
     if find_data() is not None:
         return
     absent = pytest.mark.skip(reason="real data not found: set TILLER_DATA or put the archives into ../shared/data")
