@@ -140,6 +140,7 @@ async def running(settings: Settings, log: FilteringBoundLogger, place: Place | 
         news.serving(engine)
         made = Served(engine, settings, news) if place is None else SharedServed(engine, settings, news)
         served = stack.enter_context(closing(made))
+        guard.admission.shared = lambda: served.current().most_together
         decisions = stack.enter_context(opened_log(settings, telemetry.decided))
         metrics = (
             place.metrics if place is not None else stack.enter_context(metrics_page(settings, telemetry.registry))

@@ -9,10 +9,11 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
-from bundle import Bundle, dose, search_query
+from bundle import Bundle, dose
 from server import bits, edits, fallback, outcome, targets
 from server.asked import LISTED, Asked, ask, prepare
 from server.bits import BitArray
@@ -22,12 +23,13 @@ from server.errors import DeadlinePassed
 from server.explain import explain
 from server.kept import Kept
 from server.policy import Policy, PolicySet, resolve
+from server.question import Question, most_together, question_of, scored_together
 from server.ready import Ready
 from server.retrieval import Retriever, open_retriever
 from server.settings import Limits
 from server.subject import Toward
 from server.toward import Pusher
-from server.types import Action, Answer, Explanation, FloatArray, Order, Plan, Query, Ranking, Rule, Standing
+from server.types import Action, Answer, Explanation, Order, Plan, Query, Ranking, Rule, Standing
 from server.validate import validate, validate_rules
 
 PLANS = 64
@@ -73,18 +75,42 @@ class Engine:
         """Which policies answer."""
         return self.policies.revision if self.policies is not None else "none"
 
-    def recommend(self, query: Query, until: float = math.inf) -> Answer:
-        """Answer one request; ``until``: when nobody waits for it any more, by ``time.perf_counter``.
+    @cached_property
+    def most_together(self) -> int:
+        """Requests whose ``questions`` take less time together than one after the other; 1: none."""
+        return most_together(self.retriever)
+
+    def questions(self, queries: Sequence[Query]) -> list[Question | None]:
+        """What the requests ask of the scorer, made together where that takes less time; None: it will be refused."""
+        return scored_together(self.retriever, [self._question(query) for query in queries])
+
+    def _question(self, query: Query) -> Question | None:
+        try:
+            validate(query, self.catalogue, self.limits)
+            return question_of(query, self.catalogue, self.encoder)
+        except Exception:
+            return None
+
+    def recommend(self, query: Query, until: float = math.inf, question: Question | None = None) -> Answer:
+        """Answer one request.
+
+        Args:
+            query: what is asked.
+            until: when nobody waits for it any more, by ``time.perf_counter``.
+            question: what ``questions`` gave for it; the answer is the same without, bit for bit.
 
         Raises:
             SteeringError: the request is refused; ``field`` says which part of it.
         """
         clock = _Clock(until)
-        validate(query, self.catalogue, self.limits)
+        if question is None:
+            validate(query, self.catalogue, self.limits)
         ready = self._ready(query)
         plan = ready.plan
         clock.lap("plan")
-        x, q, history = self._user(query)
+        if question is None:
+            question = question_of(query, self.catalogue, self.encoder)
+        x, history = question.x, question.history
         clock.lap("user")
         excluded, unknown = self._excluded(query.exclude)
         if query.exclude_history:
@@ -95,18 +121,19 @@ class Engine:
         asked = ask(
             self.retriever,
             x,
-            q,
+            question.query,
             self.catalogue.vectors,
             unit=unit,
             rules=bool(ready.soft),
             listed=ready.is_slight and allowed is None and 4 * query.k <= LISTED,
             columns=self.catalogue.columns,
+            scores=question.scores,
         )
         clock.lap("mask")
 
         depth = max(query.k, dose.depth(query.k)) if ready.soft or query.explain else query.k
         asker = edits.Asker(x, asked, allowed, asked.search(depth, allowed), query.k)
-        clock.lap("search")
+        clock.lap("search", also=question.seconds)
         made, moved = self._edits(ready, asker)
         clock.lap("edit")
 
@@ -177,22 +204,6 @@ class Engine:
                 if self.catalogue.offers(rule) and isinstance(rule.subject, Toward):  # of others its author is warned
                     self.pusher.push(rule.subject, self.catalogue.find(rule.subject.audience))
 
-    def _user(self, query: Query) -> tuple[FloatArray, FloatArray, list[int]]:
-        """The user's embedding [D] (unit length for cosine), the same as an index is asked [D'], the history's rows."""
-        history: list[int] = []
-        if query.vector is not None:
-            x = query.vector
-        elif query.user_id is not None:
-            x = self.catalogue.user_vector(query.user_id)
-        elif query.history is not None:
-            history = [row for row in map(self.catalogue.item_rows.get, query.history) if row is not None]
-            x = self.encoder.user(history)
-        else:
-            x = np.ascontiguousarray(query.embedding, np.float32)
-        manifest = self.catalogue.bundle.manifest
-        q = search_query(x, has_bias=manifest.item_bias, metric=manifest.metric)
-        return q if manifest.metric == "cosine" else x, q, history
-
     def _history_use(self, item_ids: tuple[str, ...], rows: list[int]) -> tuple[int, int]:
         """How many of a history's ids the tower read, and how many the catalogue does not have."""
         return min(len(rows), self.encoder.history_length), len(item_ids) - len(rows)
@@ -248,7 +259,7 @@ class Engine:
 
 
 class _Clock:
-    """Seconds per stage; a stage visited twice adds up. None is begun after ``until``."""
+    """Seconds per stage; a stage visited twice adds up, as does ``also``. None is begun after ``until``."""
 
     def __init__(self, until: float) -> None:
         self.laps: dict[str, float] = {}
@@ -256,9 +267,9 @@ class _Clock:
         self._last = time.perf_counter()
         self.marks = [("decode", self._last)]
 
-    def lap(self, stage: str) -> None:
+    def lap(self, stage: str, also: float = 0.0) -> None:
         now = time.perf_counter()
-        self.laps[stage] = self.laps.get(stage, 0.0) + now - self._last
+        self.laps[stage] = self.laps.get(stage, 0.0) + now - self._last + also
         self._last = now
         if now > self._until:
             raise DeadlinePassed

@@ -7,7 +7,7 @@ from server.asked.metric import MetricAsked
 from server.asked.network import NetworkAsked, ProxyAsked
 from server.asked.protocol import Asked
 from server.columns import Columns
-from server.retrieval import FlatRetriever, NetworkRetriever, ProxyRetriever, Retriever
+from server.retrieval import FlatRetriever, NetworkRetriever, ProxyRetriever, Retriever, Scored
 from server.steerable import Steerable
 from server.types import FloatArray
 
@@ -22,6 +22,7 @@ def ask(
     rules: bool = False,
     listed: bool = False,
     columns: Columns | None = None,
+    scores: FloatArray | None = None,
 ) -> Asked:
     """Put an embedding ``x`` [D], ``query`` [D'] as an index is asked, to whatever ``retriever`` searches.
 
@@ -34,13 +35,17 @@ def ask(
         rules: more will be asked than one list, so that every item had better be scored at once.
         listed: of that the index's list of the best will answer most, as it does for one rule and a short answer.
         columns: the concepts' read-outs by item, for what is read off the scores.
+        scores: of every item, [N], where an exact index has given them already.
     """
     if isinstance(retriever, NetworkRetriever):
         return NetworkAsked(retriever, x, columns)
     if isinstance(retriever, ProxyRetriever):
         return ProxyAsked(retriever, x)
     if isinstance(retriever, FlatRetriever):
-        return FlatAsked(retriever, query, vectors, unit=unit, rules=rules, listed=listed, columns=columns)
+        scored = None if scores is None else Scored(scores, columns)
+        return FlatAsked(
+            retriever, query, vectors, unit=unit, rules=rules, listed=listed, columns=columns, scored=scored
+        )
     return MetricAsked(retriever, query, vectors, unit=unit)
 
 

@@ -38,16 +38,20 @@ class FlatAsked(ReadOff, MetricAsked):
         rules: bool,
         listed: bool,
         columns: Columns | None,
+        scored: Scored | None = None,
     ) -> None:
         super().__init__(retriever, query, vectors, unit=unit)
         self._listed = listed and len(retriever) * SHORT >= LISTED
         self._columns = columns
         self._flat = retriever
-        self._rules = rules
+        self._rules = rules or scored is not None
+        self._given = scored
 
     @cached_property
     def scored(self) -> Scored:
         """See ReadOff."""
+        if self._given is not None:
+            return self._given
         self._rules = True
         flat, query = self._flat, self._query
         if self._listed and len((top := _clear(flat.search(query, LISTED))).items) > LISTED // 2:
@@ -85,13 +89,9 @@ class FlatAsked(ReadOff, MetricAsked):
 
 
 def _clear(found: Ranking) -> Ranking:
-    """The part of a list that everything else scores less than, ties to the lower row."""
+    """The part of a list that everything else scores less than."""
     size = int(np.count_nonzero(found.scores > found.scores[-1]))
-    items, scores = found.items[:size], found.scores[:size]
-    if (scores[1:] == scores[:-1]).any():
-        order = np.lexsort((items, -scores))
-        items, scores = items[order], scores[order]
-    return Ranking(items, scores)
+    return Ranking(found.items[:size], found.scores[:size])
 
 
 def _among(found: Ranking, n: int, allowed: BitArray) -> Ranking | None:

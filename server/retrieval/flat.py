@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import faiss
 import numpy as np
 import numpy.typing as npt
 
 from server import bits
+from server.retrieval.scored import Scored
 from server.types import FloatArray, IntArray, Ranking
 
 OTHER_SUMS = frozenset({2, 4, 8, 12})
 """Dimensions in which FAISS's kernel for many products adds up in another order than its search does (1.15.1)."""
+
+BLOCK_BYTES = 512 * 1024
+"""Of vectors that several queries are multiplied by in turn: they stay in the core's own cache meanwhile."""
 
 
 class FlatRetriever:
@@ -28,9 +34,28 @@ class FlatRetriever:
     def __len__(self) -> int:
         return self._size
 
+    @property
+    def size_bytes(self) -> int:
+        """Of the vectors."""
+        return 4 * self._size * self._dim
+
     def search(self, query: FloatArray, n: int, allowed: npt.NDArray[np.uint8] | None = None) -> Ranking:
-        """The best ``n`` items of a query [D'], best first; see Retriever."""
+        """The best ``n`` items of a query [D'], best first, ties to the lower row; see Retriever.
+
+        FAISS leaves open which of several items with the same score it returns, and in which order.
+        """
         n = min(n, len(self))
+        found = self._listed(query, min(n + 1, len(self)), allowed)
+        items, scores = found.items, found.scores
+        if (scores[1:] == scores[:-1]).any():
+            if len(items) > n and scores[n] == scores[n - 1]:  # others behind them may have that score too
+                return Scored(self.scores(query)).search(n, allowed)
+            order = np.lexsort((items, -scores))
+            items, scores = items[order], scores[order]
+        return Ranking(items[:n], scores[:n])
+
+    def _listed(self, query: FloatArray, n: int, allowed: npt.NDArray[np.uint8] | None) -> Ranking:
+        """What the index returns, without the empty places."""
         if allowed is None:
             scores, items = self._index.search(query[None], n)
         else:
@@ -53,6 +78,23 @@ class FlatRetriever:
         out = np.empty(self._size, np.float32)
         to, of = faiss.swig_ptr(out), faiss.swig_ptr(query)
         faiss.fvec_inner_products_ny(to, of, self._vectors, self._dim, self._size)
+        return out
+
+    def scores_of_each(self, queries: Sequence[FloatArray]) -> FloatArray:
+        """Scores of every item for each query [D'], [queries, N]: the same bits, the vectors read from memory once."""
+        if self._rows is not None or len(queries) == 1:
+            return np.stack([self.scores(query) for query in queries])
+        kept = np.ascontiguousarray(queries, np.float32)
+        out = np.empty((len(kept), self._size), np.float32)
+        step = max(1, BLOCK_BYTES // (4 * self._dim))
+        vectors = faiss.rev_swig_ptr(self._vectors, self._size * self._dim)
+        of = [faiss.swig_ptr(query) for query in kept]
+        for start in range(0, self._size, step):
+            size = min(step, self._size - start)
+            block = faiss.swig_ptr(vectors[start * self._dim : (start + size) * self._dim])
+            for query, scores in zip(of, out, strict=True):
+                to = faiss.swig_ptr(scores[start : start + size])
+                faiss.fvec_inner_products_ny(to, query, block, self._dim, size)
         return out
 
     def some_scores(self, query: FloatArray, rows: IntArray) -> FloatArray:

@@ -16,6 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bundle import search_query
+from server.errors import UnknownUser
+from server.retrieval import FlatRetriever
 from server.steer import Engine
 from server.subject import Examples, Given, Items, Mixture, Subject, Toward
 from server.types import Action, Channel, Membership, Query, Ranking, Rule
@@ -134,6 +136,27 @@ def test_law_2_batch_independence(batch: list[tuple[str, Query]]) -> None:
         expected = alone[place % len(batch)]
         assert ranking.items.tolist() == expected.items.tolist()
         assert ranking.scores.tobytes() == expected.scores.tobytes()
+
+
+@given(kinds.flatmap(lambda kind: st.lists(queries(st.just(kind)), min_size=2, max_size=6)))
+@settings(max_examples=60)
+def test_law_2_of_calls_that_are_answered_together(group: list[tuple[str, Query]]) -> None:
+    """Where the vectors are read once for several calls, each gets the bits that it gets alone; refusals stay."""
+    core = engine(group[0][0])
+    asked = [query for _, query in group] + [Query(k=5, user_id="nobody")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("server.question.TOGETHER_BYTES", 0)
+        questions = core.questions(asked)
+    scored = [question is not None and question.scores is not None for question in questions]
+    assert any(scored) == isinstance(core.retriever, FlatRetriever)
+    assert questions[-1] is None
+    for query, question in zip(asked[:-1], questions, strict=False):
+        alone, together = core.recommend(query), core.recommend(query, question=question)
+        assert together.ranking.items.tolist() == alone.ranking.items.tolist()
+        assert together.ranking.scores.tobytes() == alone.ranking.scores.tobytes()
+        assert together.effects == alone.effects
+    with pytest.raises(UnknownUser):
+        core.recommend(asked[-1], question=questions[-1])
 
 
 @given(queries())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import grpc
 import pytest
@@ -11,6 +11,9 @@ from client import TillerClient, TillerRpcError, demote, filter_out, promote
 from protos.steering.v1 import recommend_pb2 as pb
 from protos.steering.v1 import rules_pb2
 from protos.steering.v1.recommend_pb2_grpc import RecommendServiceStub
+from server.question import Question
+from server.steer import Engine
+from server.types import Query
 from tests.live import Live, live, refusal_of
 from tests.world import make_world, write_world
 
@@ -54,6 +57,34 @@ def test_the_same_answers_as_single_calls_bit_for_bit(stub: RecommendServiceStub
     assert [result.WhichOneof("result") for result in batch.results] == ["response"] * len(asked)
     for result, single in zip(batch.results, singles, strict=True):
         assert result.response.SerializeToString(deterministic=True) == single.SerializeToString(deterministic=True)
+
+
+def test_calls_that_are_answered_together_get_what_each_gets_alone(
+    server: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [request for request in requests() for _ in range(8)]
+    with grpc.insecure_channel(server.addresses.grpc) as channel:
+        stub = RecommendServiceStub(channel)
+        alone = [stub.Recommend(request, timeout=10) for request in asked[::8]]
+    groups: list[int] = []
+    questions = Engine.questions
+
+    def counted(engine: Engine, queries: Sequence[Query]) -> list[Question | None]:
+        groups.append(len(queries))
+        return questions(engine, queries)
+
+    monkeypatch.setattr("server.question.TOGETHER_BYTES", 0)
+    monkeypatch.setattr(Engine, "questions", counted)
+    with live(server.settings.bundle) as running, grpc.insecure_channel(running.addresses.grpc) as channel:
+        stub = RecommendServiceStub(channel)
+        waiting = [stub.Recommend.future(request, timeout=30) for request in asked]
+        for place, call in enumerate(waiting):
+            assert call.result().SerializeToString(deterministic=True) == alone[place // 8].SerializeToString(
+                deterministic=True
+            )
+        batch = stub.RecommendBatch(pb.RecommendBatchRequest(requests=asked[::8]), timeout=10)
+        assert [result.response for result in batch.results] == alone
+    assert max(groups) > 1
 
 
 def test_ids_of_those_that_have_none(stub: RecommendServiceStub) -> None:

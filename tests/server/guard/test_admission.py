@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
 
 import pytest
 
 from server.errors import Overloaded
-from server.guard.admission import IN_FLIGHT, QUEUE, STANDING, Admission
+from server.guard.admission import IN_FLIGHT, MOST, QUEUE, STANDING, TURN, Admission
 
 
 async def _flood(
@@ -46,7 +47,7 @@ async def _flood(
     return answered, refused
 
 
-def test_turns_come_in_order_one_at_a_time() -> None:
+def test_turns_come_in_order() -> None:
     async def ask() -> None:
         admission = Admission()
         answered, refused = await _flood(admission, 20, 0.0, 0.001)
@@ -54,6 +55,60 @@ def test_turns_come_in_order_one_at_a_time() -> None:
         assert (admission.under_way, admission.waiting) == (0, 0)
 
     asyncio.run(ask())
+
+
+def _groups(admission: Admission, sizes: Sequence[int]) -> list[list[int]]:
+    """Who shares a turn with whom, of calls of so many searches that come up at once."""
+
+    async def ask() -> list[list[int]]:
+        groups: list[Sequence[object]] = []
+
+        async def call(number: int, size: int) -> None:
+            group = await admission.turn(number, size=size)
+            assert number in group
+            if group[0] == number:
+                groups.append(group)
+
+        await asyncio.gather(*(call(number, size) for number, size in enumerate(sizes)))
+        return [[int(str(number)) for number in group] for group in groups]
+
+    return asyncio.run(ask())
+
+
+def test_calls_that_come_up_together_share_turns() -> None:
+    admission = Admission()
+    admission.search_seconds = TURN / 5
+    groups = _groups(admission, [1] * 23)
+    assert list(chain.from_iterable(groups)) == list(range(23))
+    assert len(groups[0]) == 5
+    assert max(map(len, groups)) <= MOST
+    assert admission.search_seconds < TURN / 5  # of a search, not of a turn
+
+
+def test_a_turn_holds_no_more_searches_than_there_is_room_for() -> None:
+    admission = Admission()
+    admission.shared = lambda: 4
+    admission.search_seconds = 10 * TURN
+    assert admission.room() == 4
+    assert _groups(admission, [1, 2, 2, 4, 9])[:3] == [[0, 1], [2], [3]]
+    admission.shared = lambda: 1
+    admission.search_seconds = 10 * TURN
+    assert admission.room() == 1
+    admission.search_seconds = TURN / 100
+    assert admission.room() == MOST
+
+
+def test_a_call_that_comes_alone_waits_for_nobody() -> None:
+    async def ask() -> list[Sequence[object]]:
+        admission, loop = Admission(), asyncio.get_running_loop()
+        groups = [await admission.turn("first")]
+        await asyncio.sleep(0.001)
+        came = loop.create_task(admission.turn("second"))
+        await asyncio.sleep(0)  # one turn of the loop, and it has its own
+        assert came.done()
+        return [*groups, await came]
+
+    assert [list(group) for group in asyncio.run(ask())] == [["first"], ["second"]]
 
 
 def test_a_burst_is_answered_and_a_standing_queue_is_refused() -> None:

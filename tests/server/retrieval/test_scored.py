@@ -221,3 +221,36 @@ def test_what_single_precision_swallows_still_counts() -> None:
     readout[50_000] = 1
     found = Scored(values).steered(1, [Gain(0.02, readout, floor=0.1)] * 32, None)
     assert found.items.tolist() == [50_000]
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    dim=st.sampled_from([1, 2, 3, 4, 5, 8, 12, 16, 31, 64, 130]),
+    items=st.sampled_from([1, 7, 1_000, 5_000]),
+    asked=st.tuples(st.integers(1, 5), st.sampled_from([1, 600, 512 * 1024])),
+    levels=st.sampled_from([2, 0]),
+)
+@settings(max_examples=120)
+def test_flat_scores_are_what_its_search_says(
+    seed: int, dim: int, items: int, asked: tuple[int, int], levels: int
+) -> None:
+    """Alone, for some rows or for several queries in blocks of any length: the same bits, ties in the same order."""
+    rng = np.random.default_rng(seed)
+
+    def drawn(rows: int) -> FloatArray:
+        values = rng.normal(size=(rows, dim))
+        return (np.round(values * levels) if levels else values).astype(np.float32)
+
+    flat, queries = make("flat", drawn(items)), list(drawn(asked[0]))
+    assert isinstance(flat, FlatRetriever)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("server.retrieval.flat.BLOCK_BYTES", asked[1])
+        each = flat.scores_of_each(queries)
+    rows = rng.permutation(items)[:50]
+    for query, scores in zip(queries, each, strict=True):
+        assert scores.tobytes() == flat.scores(query).tobytes()
+        assert (scores[rows] == flat.some_scores(query, rows)).all()  # but for the sign of a 0
+        for n in (1, 30, items):
+            found, read = flat.search(query, n), Scored(scores).search(n, None)
+            assert (read.scores == found.scores).all()
+            assert read.items.tolist() == found.items.tolist()
