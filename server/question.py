@@ -17,10 +17,10 @@ from server.types import FloatArray, Query
 TOGETHER_BYTES = 4 * 2**20
 """Of vectors, from which on reading them once for several questions saves more than a look through the scores takes."""
 
-SCORES_BYTES = 64 * 2**20
-"""Of scores that are held at a time for questions that are scored in one go."""
+SCORES_BYTES = 16 * 2**20
+"""Of scores that are held at a time for questions that are scored in one go: of a million items, four questions'."""
 
-MOST = 4
+MOST = 8
 """Questions scored in one go: with more, the first would wait longer and the last gain little (docs/decisions/023)."""
 
 
