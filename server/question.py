@@ -21,7 +21,7 @@ SCORES_BYTES = 16 * 2**20
 """Of scores that are held at a time for questions that are scored in one go: of a million items, four questions'."""
 
 MOST = 8
-"""Questions scored in one go: with more, the first would wait longer and the last gain little (docs/decisions/023)."""
+"""Questions scored in one go: with more, the first would wait longer and the last gain little (docs/decisions/027)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,9 @@ IN_FLIGHT, QUEUE = "in_flight", "queue"
 STANDING, STANDING_SEARCHES = 0.1, 20
 """Seconds, and searches, without an idle moment, after which it is an overload and no burst."""
 
-QUIET = 0.0005
+QUIET, QUIET_PART = 0.0005, 0.05
 """Seconds without a call, after which none is believed to lie in gRPC: from there to here it takes up to .2 ms, and
-more where other programs want the cores."""
+more where other programs want the cores; and part of the last turn, for the longer it was the more lie there."""
 
 IDLE, IDLE_SEARCHES = 0.001, 0.5
 """Seconds, and searches, between a turn and the next call that make an idle moment."""
@@ -217,7 +217,8 @@ class Admission:
         now = time.perf_counter()
         if self._came != self._seen:
             self._seen, self._progress = self._came, now
-        if now - self._progress < QUIET and now - self._ended < self.search_seconds:
+        lasted = self._ended - self._began
+        if now - self._progress < max(QUIET, QUIET_PART * lasted) and now - self._ended < lasted:
             asyncio.get_running_loop().call_soon(self._look)
         else:
             self._next(now)

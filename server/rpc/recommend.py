@@ -2,7 +2,7 @@
 
 The search runs on the event loop: with one FAISS thread it is the fastest arrangement measured, 4,000 to 100,000 items
 (docs/decisions/006), and a call never waits for a thread. Calls whose turn comes together are answered one right after
-the other, and where the vectors are many they are read once for all of them (docs/decisions/023).
+the other, and where the vectors are many they are read once for all of them (docs/decisions/027).
 """
 
 from __future__ import annotations
