@@ -44,7 +44,11 @@ class _Busy:
         with grpc.insecure_channel(self._server.addresses.grpc) as channel:
             stub = RecommendServiceStub(channel)
             while not self._stop.is_set():
-                stub.RecommendBatch(_batch(256), timeout=60)
+                try:
+                    stub.RecommendBatch(_batch(256), timeout=60)
+                except grpc.RpcError as error:
+                    if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:  # another call was there first
+                        raise
 
     def __enter__(self) -> None:
         self._thread.start()
