@@ -55,8 +55,9 @@ SMOOTHING = 0.1
 MOST, TURN = 8, 0.004
 """Searches in one turn, at most, and the seconds that it may last for their sake."""
 
-SPINS = 5
-"""Of the loop, without a sign of another call, until a turn begins: with 3, half of those that wait are not seen."""
+SPINS, PAUSE = 5, 0.2
+"""Spins of the loop, without a sign of another call, until a turn begins: with 3, half of those that wait are not seen.
+After a turn that several calls shared, also the part of a search that must pass so: nearly all turns are full then."""
 
 ALONE = 2
 """Turns that begin at once after one for which nobody else came up."""
@@ -82,7 +83,7 @@ class Admission:
         self._waiting: deque[_Waiting] = deque()
         self._under_way = 0
         self._came = self._seen = self._signs = self._spins = self._alone = 0
-        self._turning = False
+        self._turning = self._company = False
         self._size = 1
         self._began = 0.0
         self._ended = self._progress = self._idle = time.perf_counter()
@@ -201,16 +202,19 @@ class Admission:
 
     def _gather(self) -> None:
         """Spin while calls come up that could share the next turn."""
-        self._seen, self._spins = self._signs, 0
+        self._seen, self._spins, self._progress = self._signs, 0, time.perf_counter()
         asyncio.get_running_loop().call_soon(self._spin)
 
     def _spin(self) -> None:
-        self._spins = 0 if self._seen != self._signs else self._spins + 1
-        self._seen = self._signs
-        if self._spins < SPINS and len(self._waiting) < self.room():
+        now = time.perf_counter()
+        self._spins += 1
+        if self._seen != self._signs:
+            self._seen, self._spins, self._progress = self._signs, 0, now
+        pause = PAUSE * self.search_seconds if self._company else 0.0
+        if (self._spins < SPINS or now - self._progress < pause) and len(self._waiting) < self.room():
             asyncio.get_running_loop().call_soon(self._spin)
         else:
-            self._next(time.perf_counter())
+            self._next(now)
 
     def _look(self) -> None:
         """In an overload, see what lies in gRPC before the next turn."""
@@ -242,6 +246,7 @@ class Admission:
         if not chosen:
             self._turning = False
             return
+        self._company = len(chosen) > 1
         self._alone = ALONE if len(chosen) == 1 and not self._waiting else 0
         together = [call.call for call in chosen]
         for call in chosen:
