@@ -29,7 +29,7 @@ IN_FLIGHT, QUEUE = "in_flight", "queue"
 STANDING, STANDING_SEARCHES = 0.1, 20
 """Seconds, and searches, without an idle moment, after which it is an overload and no burst."""
 
-QUIET, QUIET_PART = 0.0005, 0.05
+QUIET, QUIET_PART = 0.0005, 0.02
 """Seconds without a call, after which none is believed to lie in gRPC: from there to here it takes up to .2 ms, and
 more where other programs want the cores; and part of the last turn, for the longer it was the more lie there."""
 
@@ -39,9 +39,10 @@ IDLE, IDLE_SEARCHES = 0.001, 0.5
 COOLING = 1.0
 """Seconds without a refusal, after which an overload is over."""
 
-WAIT_TURNS = 1.0
+WAIT_TURNS = 0.5
 LEAST_WAIT, MOST_WAIT = 0.005, 0.1
-"""What a call may wait in an overload where no time is set: as long as so many turns take, between these seconds.
+"""What a call may wait in an overload where no time is set: as long as so much of a full turn takes, at least a search,
+and between these seconds. With a whole one, turns are full and accepted calls wait longer than docs/decisions/022 wants.
 
 The lower one is CoDel's target: where searches are cheap, callers that ask one after the other make a queue too.
 """
@@ -177,10 +178,11 @@ class Admission:
     def _longest(self) -> float:
         if self._wait is not None:
             return self._wait
-        return min(max(WAIT_TURNS * self._turn_seconds(), LEAST_WAIT), MOST_WAIT)
+        return min(max(self._turn_seconds(), LEAST_WAIT), MOST_WAIT)
 
     def _turn_seconds(self) -> float:
-        return self.shared() * self.search_seconds
+        """Of a turn in an overload."""
+        return max(1, int(WAIT_TURNS * self.shared())) * self.search_seconds
 
     def _begin(self, now: float, size: int) -> None:
         """A turn of so many searches begins, now."""
