@@ -42,7 +42,7 @@ COOLING = 1.0
 WAIT_TURNS = 0.5
 LEAST_WAIT, MOST_WAIT = 0.005, 0.1
 """What a call may wait in an overload where no time is set: as long as so much of a full turn takes, at least a search,
-and between these seconds. With a whole one, turns are full and accepted calls wait longer than docs/decisions/022 wants.
+and between these seconds. With a whole one accepted calls wait longer than an overload may cost (docs/decisions/027).
 
 The lower one is CoDel's target: where searches are cheap, callers that ask one after the other make a queue too.
 """
