@@ -145,6 +145,9 @@ def verify_files(path: Path, manifest: Manifest) -> None:
 def load_bundle(path: Path, *, verify: bool = True) -> Bundle:
     """Read a bundle; with ``verify`` (the default) every file's checksum is proved first.
 
+    Without, only the checksums are spared, every shape is still proved: for commands that look at a bundle of the
+    caller's own, and would read a gigabyte to show a line of it. Whatever serves a bundle proves it.
+
     Raises:
         BundleMissing, BundleVersion, BundleCorrupt: naming the file, what was found and what was expected.
     """

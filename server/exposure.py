@@ -34,7 +34,7 @@ class Exposure(BaseModel):
     max_in_flight: int = Field(default=128, ge=1, description="calls under way in one process, waiting ones included")
     max_wait_ms: float | None = Field(
         default=None, ge=0,
-        description="how long a call may wait in an overload; left out: as long as a search takes, at least 5; "
+        description="how long a call may wait in an overload; left out: about as long as a search takes, at least 5; "
         "0: for ever",
     )  # fmt: skip
     max_metadata_bytes: int = Field(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,30 +14,21 @@ from server.encoder import Encoder
 from server.retrieval import FlatRetriever, Retriever
 from server.types import FloatArray, Query
 
-TOGETHER_BYTES = 4 * 2**20
-"""Of vectors, from which on reading them once for several questions saves more than a look through the scores takes."""
-
-SCORES_BYTES = 16 * 2**20
-"""Of scores that are held at a time for questions that are scored in one go: of a million items, four questions'."""
-
-MOST = 8
-"""Questions scored in one go: with more, the first would wait longer and the last gain little (docs/decisions/027)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """A valid request's user.
 
     ``x`` [D]: the embedding, unit length for cosine. ``query`` [D']: the same as an index is asked. ``history``: rows
-    of the items it was made of. ``scores`` [N]: of every item, where they were made together with other questions';
-    ``seconds``: this question's part of the time that took.
+    of the items it was made of. ``scores`` [N]: of every item, where they were made together with other questions'.
+    ``seconds``: what making it took, its part of a scan that others share included, by stage.
     """
 
     x: FloatArray
     query: FloatArray
     history: list[int]
     scores: FloatArray | None = None
-    seconds: float = 0.0
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def question_of(query: Query, catalogue: Catalogue, encoder: Encoder) -> Question:
@@ -58,27 +49,24 @@ def question_of(query: Query, catalogue: Catalogue, encoder: Encoder) -> Questio
 
 
 def most_together(retriever: Retriever) -> int:
-    """Questions that a retriever scores in less time together than one after the other; 1: none."""
-    if not isinstance(retriever, FlatRetriever) or retriever.size_bytes < TOGETHER_BYTES:
-        return 1
-    return max(1, min(MOST, SCORES_BYTES // (4 * len(retriever))))
+    """Questions that are scored in less time together than one after the other; 1: none."""
+    return retriever.most_together if isinstance(retriever, FlatRetriever) else 1
 
 
 def scored_together(retriever: Retriever, questions: Sequence[Question | None]) -> list[Question | None]:
-    """The questions with the scores of every item, where the vectors had better be read once for all of them."""
-    asked = [place for place, question in enumerate(questions) if question is not None]
+    """The questions with the scores of every item, where the vectors had better be read once for several of them."""
     made = list(questions)
-    most = most_together(retriever)
-    if most == 1 or not isinstance(retriever, FlatRetriever):
+    if not isinstance(retriever, FlatRetriever):
         return made
+    asked = [(place, question) for place, question in enumerate(questions) if question is not None]
+    most = retriever.most_together
     for first in range(0, len(asked), most):
-        places = asked[first : first + most]
-        if len(places) == 1:
-            break
+        group = asked[first : first + most]
+        if len(group) == 1:
+            continue
         began = time.perf_counter()
-        chosen = [question for place in places if (question := questions[place]) is not None]
-        scores = retriever.scores_of_each([question.query for question in chosen])
-        each = (time.perf_counter() - began) / len(places)
-        for place, question, row in zip(places, chosen, scores, strict=True):
-            made[place] = replace(question, scores=row, seconds=each)
+        scores = retriever.scores_of_each([question.query for _, question in group])
+        each = (time.perf_counter() - began) / len(group)
+        for (place, question), row in zip(group, scores, strict=True):
+            made[place] = replace(question, scores=row, seconds={**question.seconds, "search": each})
     return made

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -85,11 +85,13 @@ class Engine:
         return scored_together(self.retriever, [self._question(query) for query in queries])
 
     def _question(self, query: Query) -> Question | None:
+        began = time.perf_counter()
         try:
             validate(query, self.catalogue, self.limits)
-            return question_of(query, self.catalogue, self.encoder)
-        except Exception:
+            question = question_of(query, self.catalogue, self.encoder)
+        except Exception:  # whoever answers the request will meet the same, and the others must not
             return None
+        return replace(question, seconds={"user": time.perf_counter() - began})
 
     def recommend(self, query: Query, until: float = math.inf, question: Question | None = None) -> Answer:
         """Answer one request.
@@ -102,7 +104,7 @@ class Engine:
         Raises:
             SteeringError: the request is refused; ``field`` says which part of it.
         """
-        clock = _Clock(until)
+        clock = _Clock(until, {} if question is None else question.seconds)
         if question is None:
             validate(query, self.catalogue, self.limits)
         ready = self._ready(query)
@@ -133,7 +135,7 @@ class Engine:
 
         depth = max(query.k, dose.depth(query.k)) if ready.soft or query.explain else query.k
         asker = edits.Asker(x, asked, allowed, asked.search(depth, allowed), query.k)
-        clock.lap("search", also=question.seconds)
+        clock.lap("search")
         made, moved = self._edits(ready, asker)
         clock.lap("edit")
 
@@ -259,17 +261,17 @@ class Engine:
 
 
 class _Clock:
-    """Seconds per stage; a stage visited twice adds up, as does ``also``. None is begun after ``until``."""
+    """Seconds per stage, ``spent`` ones included; a stage visited twice adds up. None is begun after ``until``."""
 
-    def __init__(self, until: float) -> None:
-        self.laps: dict[str, float] = {}
+    def __init__(self, until: float, spent: Mapping[str, float]) -> None:
+        self.laps: dict[str, float] = dict(spent)
         self._until = until
         self._last = time.perf_counter()
         self.marks = [("decode", self._last)]
 
-    def lap(self, stage: str, also: float = 0.0) -> None:
+    def lap(self, stage: str) -> None:
         now = time.perf_counter()
-        self.laps[stage] = self.laps.get(stage, 0.0) + now - self._last + also
+        self.laps[stage] = self.laps.get(stage, 0.0) + now - self._last
         self._last = now
         if now > self._until:
             raise DeadlinePassed

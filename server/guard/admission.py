@@ -3,8 +3,8 @@
 gRPC hides its queue from the loop that searches: `grpc.aio` takes one call up per turn of the loop, so with searches on
 the loop the waiting calls lie unseen inside gRPC. Before a search the loop therefore spins a few times while calls come
 up, and answers those that did one right after the other, which takes far less time than one between gRPC's steps of
-another. In an overload it spins until no more come up, at most as long as a search takes, and so sees how many there
-are (docs/decisions/022).
+another. In an overload it spins until no more come up, at most as long as the turn took, and so sees how many there are
+(docs/decisions/022, 027).
 
 Two bounds hold: ``most`` calls under way, and, once the loop has not been idle for STANDING seconds, the time that an
 accepted call waits. A burst is answered; a standing queue is refused (the idea of CoDel: Nichols and Jacobson, ACM
@@ -69,7 +69,7 @@ class Admission:
 
     Args:
         most: calls under way, waiting ones included.
-        wait: seconds a call may wait in an overload; None: as long as a turn takes, at least LEAST_WAIT; 0: for ever.
+        wait: seconds a call may wait in an overload; None: WAIT_TURNS of a full turn; 0: for ever.
 
     Attributes:
         shared: how many searches take less time in one turn than one after the other, at present.

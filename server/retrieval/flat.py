@@ -18,6 +18,15 @@ OTHER_SUMS = frozenset({2, 4, 8, 12})
 BLOCK_BYTES = 512 * 1024
 """Of vectors that several queries are multiplied by in turn: they stay in the core's own cache meanwhile."""
 
+TOGETHER_BYTES = 4 * 2**20
+"""Of vectors, from which on reading them once for several queries saves more than a look through the scores takes."""
+
+SCORES_BYTES = 16 * 2**20
+"""Of scores that are held at a time for queries that are scored in one go: of a million items, four queries'."""
+
+MOST_TOGETHER = 8
+"""Queries scored in one go: with more, the first would wait longer and the last gain little (docs/decisions/027)."""
+
 
 class FlatRetriever:
     """FAISS IndexFlat behind the Retriever protocol; FAISS's -1 and its selectors never leave this file."""
@@ -35,9 +44,11 @@ class FlatRetriever:
         return self._size
 
     @property
-    def size_bytes(self) -> int:
-        """Of the vectors."""
-        return 4 * self._size * self._dim
+    def most_together(self) -> int:
+        """Queries that ``scores_of_each`` scores in less time than one search after the other; 1: none."""
+        if 4 * self._size * self._dim < TOGETHER_BYTES:
+            return 1
+        return max(1, min(MOST_TOGETHER, SCORES_BYTES // (4 * self._size)))
 
     def search(self, query: FloatArray, n: int, allowed: npt.NDArray[np.uint8] | None = None) -> Ranking:
         """The best ``n`` items of a query [D'], best first, ties to the lower row; see Retriever.
@@ -82,7 +93,7 @@ class FlatRetriever:
 
     def scores_of_each(self, queries: Sequence[FloatArray]) -> FloatArray:
         """Scores of every item for each query [D'], [queries, N]: the same bits, the vectors read from memory once."""
-        if self._rows is not None or len(queries) == 1:
+        if self._rows is not None:
             return np.stack([self.scores(query) for query in queries])
         kept = np.ascontiguousarray(queries, np.float32)
         out = np.empty((len(kept), self._size), np.float32)

@@ -17,27 +17,17 @@ from typing import Any, TypeVar
 
 import faiss
 
-from bundle import LATENT_FAMILY, __version__
+from bundle import __version__
 from bundle.errors import TillerError
 from protos.steering.v1 import admin_pb2 as pb
 from protos.steering.v1.admin_pb2_grpc import AdminServiceServicer
 from server.errors import InvalidRequest, PolicyError
-from server.policy import (
-    Policy,
-    PolicySet,
-    PolicyWarning,
-    any_open,
-    check_attributes,
-    check_concepts,
-    compile_files,
-    conditions,
-    rule_in_words,
-)
-from server.preview import MOST_USERS, Preview, Sample, Situation, compare
+from server.policy import PolicySet, compile_files
+from server.preview import MOST_USERS, Sample, compare
 from server.reload import Served, Swap
 from server.rpc.calls import Calls, unary
-from server.rpc.convert import to_rule_message
 from server.rpc.custom import CustomConcepts
+from server.rpc.policy_messages import fault_messages, policy_message, preview_message, warning_messages
 from server.steer import Engine
 
 NAME = "steering.v1.AdminService"
@@ -86,7 +76,7 @@ class AdminService(AdminServiceServicer):
             refusals=status.refusals,
             stale=status.error is not None,
             error=_sentence(status.error),
-            faults=_faults(status.error),
+            faults=fault_messages(status.error),
             pid=os.getpid(),
             version=__version__,
             bundle_folder=bundle.folder,
@@ -129,7 +119,7 @@ class AdminService(AdminServiceServicer):
             outcome=result.outcome,
             policy_revision=result.revision,
             error=_sentence(result.error),
-            faults=_faults(result.error),
+            faults=fault_messages(result.error),
         )
 
     @unary("LoadBundle")
@@ -179,7 +169,7 @@ class AdminService(AdminServiceServicer):
             time.sleep(0)  # lets the event loop have the interpreter
             return not (left.is_set() or self._leaving.is_set())
 
-        return _preview_message(compare(engine, candidate, sample, step))
+        return preview_message(compare(engine, candidate, sample, step))
 
     async def _on_thread(self, ask: Callable[..., _T], *arguments: object) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._worker, ask, *arguments)
@@ -225,27 +215,9 @@ def _sample(request: pb.PreviewPoliciesRequest) -> Sample:
 def _list(engine: Engine) -> pb.ListPoliciesResponse:
     now, policies = time.time(), _policies(engine)
     return pb.ListPoliciesResponse(
-        policies=[_policy(policy, now) for policy in policies.policies],
+        policies=[policy_message(policy, now) for policy in policies.policies],
         policy_revision=engine.policy_revision,
-        warnings=_warnings(engine, policies),
-    )
-
-
-def _policy(policy: Policy, now: float) -> pb.Policy:
-    return pb.Policy(
-        name=policy.name,
-        owner=policy.owner,
-        description=policy.description,
-        enabled=policy.enabled,
-        mode=pb.POLICY_MODE_SHADOW if policy.shadow else pb.POLICY_MODE_ENFORCE,
-        priority=policy.priority,
-        mandatory=policy.mandatory,
-        conditions=conditions(policy),
-        open=not policy.windows or any_open(policy.windows, now),
-        rules=[to_rule_message(rule) for rule in policy.rules],
-        rule_words=[rule_in_words(rule) for rule in policy.rules],
-        file=policy.file,
-        line=policy.line,
+        warnings=warning_messages(engine, policies),
     )
 
 
@@ -253,55 +225,10 @@ def _validate(engine: Engine, files: Mapping[str, bytes]) -> pb.ValidatePolicies
     try:
         policies = compile_files(files, CANDIDATE)
     except PolicyError as error:
-        return pb.ValidatePoliciesResponse(valid=False, faults=_faults(error))
+        return pb.ValidatePoliciesResponse(valid=False, faults=fault_messages(error))
     return pb.ValidatePoliciesResponse(
-        valid=True, revision=policies.revision, policies=len(policies.policies), warnings=_warnings(engine, policies)
-    )
-
-
-def _warnings(engine: Engine, policies: PolicySet) -> list[pb.PolicyWarning]:
-    alone = engine.catalogue.with_customs(())  # the candidate brings its own concepts
-    offered = {concept.id for concept in alone.named}
-    offered.update(f"{LATENT_FAMILY}:{latent}" for latent in range(alone.latents))
-    found: list[PolicyWarning] = [*check_concepts(policies, offered, alone.item_rows), *check_attributes(policies)]
-    return [pb.PolicyWarning(file=one.file, line=one.line, policy=one.policy, message=str(one)) for one in found]
-
-
-def _faults(error: PolicyError | None) -> list[pb.PolicyFault]:
-    problems = () if error is None else error.problems
-    return [pb.PolicyFault(file=one.file, line=one.line, field=one.field, message=str(one)) for one in problems]
-
-
-def _preview_message(preview: Preview) -> pb.PreviewPoliciesResponse:
-    return pb.PreviewPoliciesResponse(
-        revision_before=preview.revision_before,
-        revision_after=preview.revision_after,
-        k=preview.k,
-        at=preview.at,
-        changes=[pb.PolicyChange(name=one.name, kind=one.kind, what=one.what) for one in preview.changes],
-        situations=[_situation(one) for one in preview.situations],
-    )
-
-
-def _situation(one: Situation) -> pb.Situation:
-    return pb.Situation(
-        attributes=one.attributes,
-        users=one.users,
-        changed=one.changed,
-        overlap=one.overlap,
-        short_before=one.short_before,
-        short_after=one.short_after,
-        fired=[pb.PolicyReach(policy=it.policy, before=it.before, after=it.after) for it in one.fired],
-        shares=[
-            pb.ConceptShare(concept=it.concept, before=it.before, after=it.after, ruled=it.ruled) for it in one.shares
-        ],
-        examples=[
-            pb.PreviewExample(
-                user_id=it.user_id,
-                overlap=it.overlap,
-                before=[pb.PreviewItem(item_id=item.item_id, title=item.title) for item in it.before],
-                after=[pb.PreviewItem(item_id=item.item_id, title=item.title) for item in it.after],
-            )
-            for it in one.examples
-        ],
+        valid=True,
+        revision=policies.revision,
+        policies=len(policies.policies),
+        warnings=warning_messages(engine, policies),
     )

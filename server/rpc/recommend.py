@@ -115,7 +115,8 @@ class RecommendService(RecommendServiceServicer):
         encoded = time.perf_counter()
         answer.timings["encode"] = encoded - answered
         if self._calls.traces is not None:
-            self._calls.traces.answered(answer, query.k, started, encoded)
+            # Reading came before the wait for the turn; its span has its length, and stands beside the others.
+            self._calls.traces.answered(answer, query.k, started - call.decoding, encoded)
         self._calls.observer.answered(answer)
         if answer.incoming is not None and self._calls.drift is not None:
             self._calls.drift.offer(engine.catalogue.bundle, answer.incoming)

@@ -145,7 +145,7 @@ def test_law_2_of_calls_that_are_answered_together(group: list[tuple[str, Query]
     core = engine(group[0][0])
     asked = [query for _, query in group] + [Query(k=5, user_id="nobody")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.question.TOGETHER_BYTES", 0)
+        patch.setattr("server.retrieval.flat.TOGETHER_BYTES", 0)
         questions = core.questions(asked)
     scored = [question is not None and question.scores is not None for question in questions]
     assert any(scored) == isinstance(core.retriever, FlatRetriever)
@@ -155,6 +155,9 @@ def test_law_2_of_calls_that_are_answered_together(group: list[tuple[str, Query]
         assert together.ranking.items.tolist() == alone.ranking.items.tolist()
         assert together.ranking.scores.tobytes() == alone.ranking.scores.tobytes()
         assert together.effects == alone.effects
+        assert together.timings.keys() == alone.timings.keys()
+        if question is not None:  # what was done for several is in the time of each
+            assert all(together.timings[stage] >= seconds > 0 for stage, seconds in question.seconds.items())
     with pytest.raises(UnknownUser):
         core.recommend(asked[-1], question=questions[-1])
 

@@ -73,7 +73,7 @@ def test_calls_that_are_answered_together_get_what_each_gets_alone(
         groups.append(len(queries))
         return questions(engine, queries)
 
-    monkeypatch.setattr("server.question.TOGETHER_BYTES", 0)
+    monkeypatch.setattr("server.retrieval.flat.TOGETHER_BYTES", 0)
     monkeypatch.setattr(Engine, "questions", counted)
     with live(server.settings.bundle) as running, grpc.insecure_channel(running.addresses.grpc) as channel:
         stub = RecommendServiceStub(channel)

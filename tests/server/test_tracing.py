@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -24,9 +25,11 @@ from bundle.errors import TillerError
 from protos.steering.v1.recommend_pb2 import RecommendBatchRequest, RecommendRequest
 from protos.steering.v1.recommend_pb2_grpc import RecommendServiceStub
 from protos.steering.v1.rules_pb2 import Rule
+from server.rpc.convert import to_query
 from server.settings import Settings
 from server.telemetry import STAGES
 from server.tracing import opened_traces
+from server.types import Query
 from tests.live import Live, live
 from tests.world import make_world, write_world
 
@@ -122,6 +125,26 @@ def test_a_refusal_has_its_code_and_is_no_error_of_the_server(bundle: Bundle, me
     assert {span.status.status_code for span in roots(memory)} == {StatusCode.UNSET}
     assert refused == [f"{span.context.trace_id:032x}" for span in roots(memory)]
     assert [children(memory, span) for span in roots(memory)] == [[], []]
+
+
+def test_reading_is_as_long_as_it_took(
+    bundle: Bundle, memory: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it stands before or after the wait for a turn."""
+
+    def slowly(request: RecommendRequest) -> Query:
+        time.sleep(0.02)
+        return to_query(request)
+
+    monkeypatch.setattr("server.rpc.recommend.to_query", slowly)
+    with live(bundle.path, trace_endpoint="http://nobody:4317", trace_sample=1.0) as server:
+        ask(server)
+    (root,) = roots(memory)
+    decode = children(memory, root)[0]
+    assert decode.name == "decode"
+    assert decode.start_time is not None
+    assert decode.end_time is not None
+    assert decode.end_time - decode.start_time >= 20_000_000
 
 
 def test_a_batch_is_one_span_with_the_stages_of_every_list(bundle: Bundle, memory: InMemorySpanExporter) -> None:
