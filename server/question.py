@@ -1,37 +1,40 @@
-"""Who a request is about, as a scorer is asked; several of them scored in one go. Legend: D embedding, N items."""
+"""What a request asks of the scorer; several of them asked in one go. Legend: D embedding, N items."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from bundle import search_query
+from server.asked import lists_of_each
 from server.catalogue import Catalogue
 from server.encoder import Encoder
+from server.ready import Ready
 from server.retrieval import FlatRetriever, Retriever
-from server.types import FloatArray, Query
+from server.types import FloatArray, Query, Ranking
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Question:
-    """A valid request's user.
+    """A valid request's user, and what is known of the answer.
 
     ``x`` [D]: the embedding, unit length for cosine. ``query`` [D']: the same as an index is asked. ``history``: rows
-    of the items it was made of. ``scores`` [N]: of every item, where they were made together with other questions'.
-    ``seconds``: what making it took, its part of a scan that others share included, by stage.
+    of the items it was made of. ``ready``: the plan that it will be answered by. ``scores`` [N]: of every item, and
+    ``listed``: the best ``k`` of what a plain request lets through; each only where it was made together with others'.
     """
 
     x: FloatArray
     query: FloatArray
     history: list[int]
+    ready: Ready
     scores: FloatArray | None = None
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    listed: Ranking | None = None
 
 
-def question_of(query: Query, catalogue: Catalogue, encoder: Encoder) -> Question:
+def question_of(query: Query, ready: Ready, catalogue: Catalogue, encoder: Encoder) -> Question:
     """The user of a valid request."""
     history: list[int] = []
     if query.vector is not None:
@@ -45,7 +48,7 @@ def question_of(query: Query, catalogue: Catalogue, encoder: Encoder) -> Questio
         x = np.ascontiguousarray(query.embedding, np.float32)
     manifest = catalogue.bundle.manifest
     asked = search_query(x, has_bias=manifest.item_bias, metric=manifest.metric)
-    return Question(asked if manifest.metric == "cosine" else x, asked, history)
+    return Question(asked if manifest.metric == "cosine" else x, asked, history, ready)
 
 
 def most_together(retriever: Retriever) -> int:
@@ -53,20 +56,35 @@ def most_together(retriever: Retriever) -> int:
     return retriever.most_together if isinstance(retriever, FlatRetriever) else 1
 
 
-def scored_together(retriever: Retriever, questions: Sequence[Question | None]) -> list[Question | None]:
-    """The questions with the scores of every item, where the vectors had better be read once for several of them."""
-    made = list(questions)
-    if not isinstance(retriever, FlatRetriever):
-        return made
-    asked = [(place, question) for place, question in enumerate(questions) if question is not None]
+def ask_together(retriever: FlatRetriever, asked: Sequence[tuple[Query, Question]]) -> float:
+    """Give several questions what they have in less time together: a reading of the vectors, or a call of the index.
+
+    Returns:
+        Seconds that it took for each of them.
+    """
+    began = time.perf_counter()
+    if retriever.most_together > 1:
+        _score([question for _, question in asked], retriever)
+    else:
+        _list([(query, question) for query, question in asked if query.is_plain and not question.ready.soft], retriever)
+    return (time.perf_counter() - began) / max(1, len(asked))
+
+
+def _score(questions: Sequence[Question], retriever: FlatRetriever) -> None:
     most = retriever.most_together
-    for first in range(0, len(asked), most):
-        group = asked[first : first + most]
-        if len(group) == 1:
-            continue
-        began = time.perf_counter()
-        scores = retriever.scores_of_each([question.query for _, question in group])
-        each = (time.perf_counter() - began) / len(group)
-        for (place, question), row in zip(group, scores, strict=True):
-            made[place] = replace(question, scores=row, seconds={**question.seconds, "search": each})
-    return made
+    for first in range(0, len(questions), most):
+        group = questions[first : first + most]
+        if len(group) > 1:  # one that is left over gains nothing
+            for question, scores in zip(group, retriever.scores_of_each([one.query for one in group]), strict=True):
+                question.scores = scores
+
+
+def _list(plain: Sequence[tuple[Query, Question]], retriever: FlatRetriever) -> None:
+    lists = lists_of_each(
+        retriever,
+        [question.query for _, question in plain],
+        [query.k for query, _ in plain],
+        [question.ready.allowed(None) for _, question in plain],
+    )
+    for (_, question), listed in zip(plain, lists, strict=True):
+        question.listed = listed

@@ -1,15 +1,19 @@
 """A request's way through the core: one snapshot, one plan, one list.
 
-validate -> user vector -> plan (request rules + matching policies) -> base list -> edits -> steered list -> explain
+validate -> plan (request rules + matching policies) -> user vector -> base list -> edits -> steered list -> explain
+
+Several requests go through it step by step: all take one step before any takes the next, so that each but the first
+finds the step's code in the core's cache, and what the scorer is asked is asked in one go (docs/decisions/027). Nothing
+of a request depends on who goes with it, and its answer has the bits that it has alone.
 """
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -19,17 +23,17 @@ from server.asked import LISTED, Asked, ask, prepare
 from server.bits import BitArray
 from server.catalogue import Catalogue
 from server.encoder import Encoder
-from server.errors import DeadlinePassed
 from server.explain import explain
 from server.kept import Kept
 from server.policy import Policy, PolicySet, resolve
-from server.question import Question, most_together, question_of, scored_together
+from server.question import ask_together, most_together, question_of
 from server.ready import Ready
-from server.retrieval import Retriever, open_retriever
+from server.retrieval import FlatRetriever, Retriever, open_retriever
+from server.run import Clock, Run, each
 from server.settings import Limits
 from server.subject import Toward
 from server.toward import Pusher
-from server.types import Action, Answer, Explanation, Order, Plan, Query, Ranking, Rule, Standing
+from server.types import Action, Answer, Effect, Explanation, Order, Plan, Query, Ranking, Rule, Standing
 from server.validate import validate, validate_rules
 
 PLANS = 64
@@ -77,111 +81,164 @@ class Engine:
 
     @cached_property
     def most_together(self) -> int:
-        """Requests whose ``questions`` take less time together than one after the other; 1: none."""
+        """Requests that are scored in less time together than one after the other; 1: none."""
         return most_together(self.retriever)
 
-    def questions(self, queries: Sequence[Query]) -> list[Question | None]:
-        """What the requests ask of the scorer, made together where that takes less time; None: it will be refused."""
-        return scored_together(self.retriever, [self._question(query) for query in queries])
-
-    def _question(self, query: Query) -> Question | None:
-        began = time.perf_counter()
-        try:
-            validate(query, self.catalogue, self.limits)
-            question = question_of(query, self.catalogue, self.encoder)
-        except Exception:  # whoever answers the request will meet the same, and the others must not
-            return None
-        return replace(question, seconds={"user": time.perf_counter() - began})
-
-    def recommend(self, query: Query, until: float = math.inf, question: Question | None = None) -> Answer:
+    def recommend(self, query: Query, until: float = math.inf) -> Answer:
         """Answer one request.
 
         Args:
             query: what is asked.
             until: when nobody waits for it any more, by ``time.perf_counter``.
-            question: what ``questions`` gave for it; the answer is the same without, bit for bit.
 
         Raises:
             SteeringError: the request is refused; ``field`` says which part of it.
         """
-        clock = _Clock(until, {} if question is None else question.seconds)
-        if question is None:
-            validate(query, self.catalogue, self.limits)
-        ready = self._ready(query)
-        plan = ready.plan
-        clock.lap("plan")
-        if question is None:
-            question = question_of(query, self.catalogue, self.encoder)
-        x, history = question.x, question.history
-        clock.lap("user")
-        excluded, unknown = self._excluded(query.exclude)
+        (answer,) = self.recommend_each((query,), (until,))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def recommend_each(self, queries: Sequence[Query], until: Sequence[float]) -> list[Answer | Exception]:
+        """Answer several requests, each as ``recommend`` does or with what that would raise.
+
+        Args:
+            queries: what is asked.
+            until: of each, when nobody waits for it any more.
+        """
+        runs = [Run(query, Clock(end)) for query, end in zip(queries, until, strict=True)]
+        each(self._plan, runs)
+        if len(runs) > 1 and isinstance(self.retriever, FlatRetriever):
+            going = [run for run in runs if run.result is None]
+            seconds = ask_together(self.retriever, [(run.query, run.question) for run in going])
+            for run in going:
+                run.clock.add("search", seconds)
+        for step in (self._search, self._edit, self._steer, self._tell):
+            each(step, runs)
+        return [run.result for run in runs if run.result is not None]
+
+    def _plan(self, run: Run) -> None:
+        """Refuse the request, or know what is to be done and for whom."""
+        validate(run.query, self.catalogue, self.limits)
+        ready = self._ready(run.query)
+        run.clock.lap("plan")
+        run.question = question_of(run.query, ready, self.catalogue, self.encoder)
+        run.clock.lap("user")
+
+    def _search(self, run: Run) -> None:
+        """The unsteered list; where nothing but filters acts, that is the answer."""
+        query, question = run.query, run.question
+        ready = question.ready
+        if question.listed is not None and len(question.listed.items) == query.k:
+            self._plain(run, question.listed)
+            return
+        excluded, run.unknown_excluded = self._excluded(query.exclude)
         if query.exclude_history:
-            seen = bits.of_rows(np.array(history, np.int64), len(self.retriever))
+            seen = bits.of_rows(np.array(question.history, np.int64), len(self.retriever))
             excluded = seen if excluded is None else excluded | seen
-        allowed = ready.allowed(excluded)
-        unit = self.catalogue.bundle.manifest.metric == "cosine"
+        run.excluded, allowed = excluded, ready.allowed(excluded)
         asked = ask(
             self.retriever,
-            x,
+            question.x,
             question.query,
             self.catalogue.vectors,
-            unit=unit,
+            unit=self.catalogue.bundle.manifest.metric == "cosine",
             rules=bool(ready.soft),
             listed=ready.is_slight and allowed is None and 4 * query.k <= LISTED,
             columns=self.catalogue.columns,
             scores=question.scores,
         )
-        clock.lap("mask")
+        run.clock.lap("mask")
+        run.depth = max(query.k, dose.depth(query.k)) if ready.soft or query.explain else query.k
+        base = asked.search(run.depth, allowed)
+        run.clock.lap("search")
+        if query.is_plain and not ready.soft and len(base.items) == query.k:
+            self._plain(run, base)
+        else:
+            run.asker = edits.Asker(question.x, asked, allowed, base, query.k)
 
-        depth = max(query.k, dose.depth(query.k)) if ready.soft or query.explain else query.k
-        asker = edits.Asker(x, asked, allowed, asked.search(depth, allowed), query.k)
-        clock.lap("search")
-        made, moved = self._edits(ready, asker)
-        clock.lap("edit")
+    def _plain(self, run: Run, listed: Ranking) -> None:
+        """Answer a plain request whose list is there: what the steps that follow would come to."""
+        ready = run.question.ready
+        run.result = self._answer(run, listed, outcome.effects(ready.plan, (), listed, None, self.catalogue))
+        run.clock.lap("explain")
+
+    def _edit(self, run: Run) -> None:
+        """The soft rules as edits, and the question moved by them: given strengths first, then shares, then the cap."""
+        assert self.pusher is not None  # __post_init__
+        ready, asker = run.question.ready, run.asker
+        made = edits.make_edits(ready, self.encoder, self.pusher, asker)
+        moved = edits.displaced(asker.asked, made)
+        made += targets.solve(ready.shares, made, self.catalogue, asker, moved)
+        run.made = edits.capped(made, asker, self.limits.max_displacement)
+        run.moved = moved if run.made is made else edits.displaced(asker.asked, run.made)
+        run.clock.lap("edit")
+
+    def _steer(self, run: Run) -> None:
+        """The steered list, with its empty places filled where a policy says so."""
+        query, question, asker, moved, made = run.query, run.question, run.asker, run.moved, run.made
 
         def search(k: int, among: BitArray) -> Ranking:
-            return self._steered(edits.Asker(x, asked, among, asked.search(depth, among), k), moved, made)
+            base = asker.asked.search(run.depth, among)
+            return _steered(edits.Asker(question.x, asker.asked, among, base, k), moved, made)
 
-        passing = self._steered(asker, moved, made)
-        ranking = fallback.filled(passing, query.k, plan, excluded=excluded, catalogue=self.catalogue, search=search)
+        passing = _steered(asker, moved, made)
+        ranking = fallback.filled(
+            passing, query.k, question.ready.plan, excluded=run.excluded, catalogue=self.catalogue, search=search
+        )
         if query.order is Order.BASE and made:
-            ranking = _by_base(ranking, asked, len(passing.items))
-        unsteered = asker.base
-        if ready.filters and (query.baseline or query.explain):
-            unsteered = asked.search(depth, None if excluded is None else ~excluded)
-        clock.lap("search")
+            ranking = _by_base(ranking, asker.asked, len(passing.items))
+        run.passing, run.ranking, run.unsteered = len(passing.items), ranking, asker.base
+        if question.ready.filters and (query.baseline or query.explain):
+            run.unsteered = asker.asked.search(run.depth, None if run.excluded is None else ~run.excluded)
+        run.clock.lap("search")
 
+    def _tell(self, run: Run) -> None:
+        """What the answer says beside its list."""
+        query, question, asker, made, ranking = run.query, run.question, run.asker, run.made, run.ranking
+        plan, allowed, items = question.ready.plan, asker.allowed, len(self.retriever)
         explanations: tuple[Explanation, ...] = ()
         if query.explain:
             named = [entry.rule for entry in plan.considered]
-            explanations = explain(ranking, asked, unsteered, made, self.catalogue, named=named)
-        baseline = _head(unsteered, query.k) if query.baseline else None
-        items = len(self.retriever)
+            explanations = explain(ranking, asker.asked, run.unsteered, made, self.catalogue, named=named)
+        baseline = _head(run.unsteered, query.k) if query.baseline else None
         eligible = None
-        if len(passing.items) < query.k:
+        if run.passing < query.k:
             eligible = items if allowed is None else bits.count(allowed, items)
-        fill = ranking.items[len(passing.items) :]
+        fill = ranking.items[run.passing :]
         effects = outcome.effects(plan, made, ranking, baseline, self.catalogue)
-        answer = Answer(
-            ranking=ranking,
-            effects=fallback.told(effects, fill, self.catalogue) if len(fill) else effects,
-            bundle_id=self.bundle_id,
-            policy_revision=self.policy_revision,
-            timings=clock.laps,
+        run.result = self._answer(
+            run,
+            ranking,
+            fallback.told(effects, fill, self.catalogue) if len(fill) else effects,
             baseline=baseline,
             overlap=outcome.overlap(ranking, baseline),
             explanations=explanations,
-            unknown_excluded=unknown,
-            history=None if query.history is None else self._history_use(query.history, history),
+            unknown_excluded=run.unknown_excluded,
             eligible=eligible,
             filled=len(fill),
-            marks=clock.marks,
-            plan=plan if ready.kept else None,
-            incoming=None if query.user_id is not None and query.vector is None else x,
-            short_reason="" if eligible is None else outcome.why_short(plan, excluded, eligible, items, query.k),
+            short_reason="" if eligible is None else outcome.why_short(plan, run.excluded, eligible, items, query.k),
         )
-        clock.lap("explain")
-        return answer
+        run.clock.lap("explain")
+
+    def _answer(self, run: Run, ranking: Ranking, effects: tuple[Effect, ...], **rest: Any) -> Answer:
+        query, question = run.query, run.question
+        history = None
+        if query.history is not None:
+            read = min(len(question.history), self.encoder.history_length)
+            history = read, len(query.history) - len(question.history)
+        return Answer(
+            ranking=ranking,
+            effects=effects,
+            bundle_id=self.bundle_id,
+            policy_revision=self.policy_revision,
+            timings=run.clock.laps,
+            history=history,
+            marks=run.clock.marks,
+            plan=question.ready.plan if question.ready.kept else None,
+            incoming=None if query.user_id is not None and query.vector is None else question.x,
+            **rest,
+        )
 
     def warm(self) -> None:
         """Answer requests of real shape once, so that the first caller does not pay for first times."""
@@ -205,10 +262,6 @@ class Engine:
             for rule in policy.rules if policy.enabled else ():
                 if self.catalogue.offers(rule) and isinstance(rule.subject, Toward):  # of others its author is warned
                     self.pusher.push(rule.subject, self.catalogue.find(rule.subject.audience))
-
-    def _history_use(self, item_ids: tuple[str, ...], rows: list[int]) -> tuple[int, int]:
-        """How many of a history's ids the tower read, and how many the catalogue does not have."""
-        return min(len(rows), self.encoder.history_length), len(item_ids) - len(rows)
 
     def _ready(self, query: Query) -> Ready:
         """The plan of the request's rules and the matching policies'; kept, as far as it holds nothing large.
@@ -243,39 +296,13 @@ class Engine:
             return None, len(item_ids)
         return bits.of_rows(np.array(known, np.int64), len(self.retriever)), len(item_ids) - len(known)
 
-    def _edits(self, ready: Ready, asker: edits.Asker) -> tuple[list[edits.Edit], Asked]:
-        """The soft rules as edits, and the question moved by them: given strengths first, then shares, then the cap."""
-        assert self.pusher is not None  # __post_init__
-        made = edits.make_edits(ready, self.encoder, self.pusher, asker)
-        moved = edits.displaced(asker.asked, made)
-        made += targets.solve(ready.shares, made, self.catalogue, asker, moved)
-        within = edits.capped(made, asker, self.limits.max_displacement)
-        return within, moved if within is made else edits.displaced(asker.asked, within)
 
-    def _steered(self, asker: edits.Asker, moved: Asked, made: list[edits.Edit]) -> Ranking:
-        """The answer's list; with no edit it is the head of the base list, bit for bit (law 1)."""
-        if not made:
-            return _head(asker.base, asker.k)
-        base = asker.base if moved is asker.asked else None
-        return moved.steered(asker.k, edits.gains(made, moved), asker.allowed, base)
-
-
-class _Clock:
-    """Seconds per stage, ``spent`` ones included; a stage visited twice adds up. None is begun after ``until``."""
-
-    def __init__(self, until: float, spent: Mapping[str, float]) -> None:
-        self.laps: dict[str, float] = dict(spent)
-        self._until = until
-        self._last = time.perf_counter()
-        self.marks = [("decode", self._last)]
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.laps[stage] = self.laps.get(stage, 0.0) + now - self._last
-        self._last = now
-        if now > self._until:
-            raise DeadlinePassed
-        self.marks.append((stage, now))
+def _steered(asker: edits.Asker, moved: Asked, made: list[edits.Edit]) -> Ranking:
+    """The answer's list; with no edit it is the head of the base list, bit for bit (law 1)."""
+    if not made:
+        return _head(asker.base, asker.k)
+    base = asker.base if moved is asker.asked else None
+    return moved.steered(asker.k, edits.gains(made, moved), asker.allowed, base)
 
 
 def _by_base(ranking: Ranking, asked: Asked, passing: int) -> Ranking:

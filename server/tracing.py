@@ -18,7 +18,7 @@ from grpc.aio import ServicerContext
 from bundle.errors import TillerError
 from server.logs import TRACE_ID
 from server.settings import Settings
-from server.types import Answer
+from server.types import Answer, Mark
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -63,11 +63,8 @@ class Tracing:
         """The id that the call goes by in answers and logs."""
         self._current().set_attribute("tiller.request_id", request_id)
 
-    def answered(self, answer: Answer, k: int, started: float, ended: float) -> None:
-        """One answer of the current call, a child per stage; ``started``, ``ended``: ``time.perf_counter()`` seconds.
-
-        Between them lie the answer's marks: each stage ended where the next one began.
-        """
+    def answered(self, answer: Answer, k: int, marks: Sequence[Mark]) -> None:
+        """One answer of the current call, a child per stage; what lies between two of them was done for other calls."""
         if not self._current().is_recording():
             return
         epoch = time.time() - time.perf_counter()
@@ -79,11 +76,9 @@ class Tracing:
             "tiller.policy_revision": answer.policy_revision,
         }
         self._current().set_attributes(attributes)
-        begin = started
-        for stage, end in (*answer.marks, ("encode", ended)):
-            span = self._tracer.start_span(stage, start_time=int((epoch + begin) * 1e9))
-            span.end(int((epoch + end) * 1e9))
-            begin = end
+        for stage, began, ended in marks:
+            span = self._tracer.start_span(stage, start_time=int((epoch + began) * 1e9))
+            span.end(int((epoch + ended) * 1e9))
 
     def close(self) -> None:
         """Send what waits, and stop."""

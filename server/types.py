@@ -16,6 +16,9 @@ from server.subject import Given, Subject
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
+Mark = tuple[str, float, float]
+"""A stage of an answer, when it began and when it ended, in seconds of time.perf_counter."""
+
 DEFAULT_STRENGTH = 0.5
 REQUEST = "request"
 
@@ -154,6 +157,11 @@ class Query:
     baseline: bool = False
     order: Order = Order.STEERED
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it asks for one list and leaves nothing out of it."""
+        return not (self.explain or self.baseline or self.exclude or self.exclude_history)
+
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
@@ -203,7 +211,7 @@ class Answer:
     ``short_reason`` are set only when fewer than k items pass; ``filled``: how many of the last places a filter's
     fallback filled then. ``history``: how many of its ids the user tower read, and how many the catalogue does not
     have; None where the request brought none. ``incoming``: the user's embedding [D] as the SAE reads it, where a
-    caller or a user store brought it. ``marks``: when each stage ended (``time.perf_counter``), the first is "decode".
+    caller or a user store brought it. ``marks``: when each stage began and ended (``time.perf_counter``).
     ``plan``: what the effects are of, where it is kept: the same object for the same rules; else None.
     """
 
@@ -221,5 +229,5 @@ class Answer:
     filled: int = 0
     short_reason: str = ""
     incoming: FloatArray | None = None
-    marks: Sequence[tuple[str, float]] = ()
+    marks: Sequence[Mark] = ()
     plan: Plan | None = None

@@ -6,8 +6,8 @@ Legend: D embedding, D' search dimension, N items, P posting list of a promotion
 """
 
 from server.asked.ask import ask, prepare
-from server.asked.flat import LISTED, FlatAsked
+from server.asked.flat import LISTED, FlatAsked, lists_of_each
 from server.asked.network import ByDifferences
 from server.asked.protocol import Asked, ScoreArray
 
-__all__ = ["LISTED", "Asked", "ByDifferences", "FlatAsked", "ScoreArray", "ask", "prepare"]
+__all__ = ["LISTED", "Asked", "ByDifferences", "FlatAsked", "ScoreArray", "ask", "lists_of_each", "prepare"]

@@ -1,7 +1,7 @@
 """Top-k search: FAISS adapters behind a small protocol, and the exact merge of soft item rules."""
 
 from server.retrieval.approximate import ApproximateRetriever
-from server.retrieval.flat import FlatRetriever
+from server.retrieval.flat import MOST_TOGETHER, FlatRetriever
 from server.retrieval.gains import Gain, Posting, Shield, best_of, places_of_best, total_gain
 from server.retrieval.load import make_retriever, open_retriever, read_index
 from server.retrieval.merge import prefers_dense, steered_search
@@ -11,6 +11,7 @@ from server.retrieval.scored import Listed, Scored
 from server.retrieval.searchers import HnswSearcher, IvfSearcher, Searcher
 
 __all__ = [
+    "MOST_TOGETHER",
     "ApproximateRetriever",
     "FlatRetriever",
     "Gain",

@@ -7,7 +7,7 @@ import math
 import secrets
 import time
 from asyncio import CancelledError
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
@@ -20,7 +20,7 @@ from server.errors import DeadlinePassed, InvalidRequest, Overloaded, SteeringEr
 from server.guard.admission import Admission
 from server.rpc.decode import Unreadable
 from server.rpc.errors import code_of, status_of
-from server.types import Answer, FloatArray, Query
+from server.types import Answer, FloatArray, Mark, Query
 
 REQUEST_ID_HEADER = "x-request-id"
 LONGEST_ID = 128
@@ -74,8 +74,8 @@ class Traces(Protocol):
     def named(self, request_id: str) -> None:
         """The id of the call under way."""
 
-    def answered(self, answer: Answer, k: int, started: float, ended: float) -> None:
-        """What it answered; the two times by ``time.perf_counter``, around all stages."""
+    def answered(self, answer: Answer, k: int, marks: Sequence[Mark]) -> None:
+        """What it answered, and its stages in time."""
 
 
 class Calls:

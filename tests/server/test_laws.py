@@ -5,6 +5,8 @@ Law 5 is for exact indexes; on an approximate one what must still hold of a scor
 
 from __future__ import annotations
 
+import math
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -16,17 +18,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bundle import search_query
-from server.errors import UnknownUser
-from server.retrieval import FlatRetriever
+from server.errors import DeadlinePassed, UnknownUser
 from server.steer import Engine
 from server.subject import Examples, Given, Items, Mixture, Subject, Toward
-from server.types import Action, Channel, Membership, Query, Ranking, Rule
+from server.types import Action, Answer, Channel, Membership, Query, Ranking, Rule
 from tests.server.worlds import APPROXIMATE, KINDS, NETWORKS, Oracle, engine
 from tests.world import NAMES
 
 CONCEPTS = [f"genre:{name.lower()}" for name in NAMES] + [f"latent:{n}" for n in (0, 3, 7, 20)]
 EXACT = sorted(KINDS)
 kinds = st.sampled_from(EXACT + APPROXIMATE)
+NO_ITEMS = Ranking(np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -138,28 +140,41 @@ def test_law_2_batch_independence(batch: list[tuple[str, Query]]) -> None:
         assert ranking.scores.tobytes() == expected.scores.tobytes()
 
 
-@given(kinds.flatmap(lambda kind: st.lists(queries(st.just(kind)), min_size=2, max_size=6)))
-@settings(max_examples=60)
-def test_law_2_of_calls_that_are_answered_together(group: list[tuple[str, Query]]) -> None:
-    """Where the vectors are read once for several calls, each gets the bits that it gets alone; refusals stay."""
+@given(kinds.flatmap(lambda kind: st.lists(queries(st.just(kind)), min_size=2, max_size=12)), st.booleans())
+@settings(max_examples=80)
+def test_law_2_of_calls_that_are_answered_together(group: list[tuple[str, Query]], at_once: bool) -> None:
+    """Whether the vectors are read once or the index is asked once for several, each call gets what it gets alone."""
     core = engine(group[0][0])
-    asked = [query for _, query in group] + [Query(k=5, user_id="nobody")]
+    asked = [query for _, query in group]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.retrieval.flat.TOGETHER_BYTES", 0)
-        questions = core.questions(asked)
-    scored = [question is not None and question.scores is not None for question in questions]
-    assert any(scored) == isinstance(core.retriever, FlatRetriever)
-    assert questions[-1] is None
-    for query, question in zip(asked[:-1], questions, strict=False):
-        alone, together = core.recommend(query), core.recommend(query, question=question)
-        assert together.ranking.items.tolist() == alone.ranking.items.tolist()
-        assert together.ranking.scores.tobytes() == alone.ranking.scores.tobytes()
-        assert together.effects == alone.effects
-        assert together.timings.keys() == alone.timings.keys()
-        if question is not None:  # what was done for several is in the time of each
-            assert all(together.timings[stage] >= seconds > 0 for stage, seconds in question.seconds.items())
-    with pytest.raises(UnknownUser):
-        core.recommend(asked[-1], question=questions[-1])
+        patch.setattr("server.retrieval.flat.TOGETHER_BYTES", 0 if at_once else 2**40)
+        *together, refused = core.recommend_each([*asked, Query(k=5, user_id="nobody")], [math.inf] * (len(asked) + 1))
+    assert isinstance(refused, UnknownUser)
+    for query, answer in zip(asked, together, strict=True):
+        alone = core.recommend(query)
+        assert isinstance(answer, Answer)
+        assert answer.ranking.items.tolist() == alone.ranking.items.tolist()
+        assert answer.ranking.scores.tobytes() == alone.ranking.scores.tobytes()
+        assert (answer.baseline is None) == (alone.baseline is None)
+        if answer.baseline is not None and alone.baseline is not None:
+            assert answer.baseline.items.tolist() == alone.baseline.items.tolist()
+        assert facts(answer) == facts(alone)
+        assert {"plan", "user", "search", "explain"} <= answer.timings.keys()
+
+
+def facts(answer: Answer) -> Answer:
+    """What an answer says, without arrays and times."""
+    return replace(answer, ranking=NO_ITEMS, baseline=None, timings={}, marks=(), incoming=None)
+
+
+def test_law_2_of_a_call_whose_deadline_passes_beside_others() -> None:
+    core = engine("dot")
+    asked = [Query(k=5, user_id=user) for user in ("u1", "u2", "u3")]
+    first, late, last = core.recommend_each(asked, [math.inf, time.perf_counter() - 1, math.inf])
+    assert isinstance(late, DeadlinePassed)
+    for query, answer in ((asked[0], first), (asked[2], last)):
+        assert isinstance(answer, Answer)
+        assert answer.ranking.items.tolist() == core.recommend(query).ranking.items.tolist()
 
 
 @given(queries())

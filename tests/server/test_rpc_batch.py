@@ -11,9 +11,8 @@ from client import TillerClient, TillerRpcError, demote, filter_out, promote
 from protos.steering.v1 import recommend_pb2 as pb
 from protos.steering.v1 import rules_pb2
 from protos.steering.v1.recommend_pb2_grpc import RecommendServiceStub
-from server.question import Question
 from server.steer import Engine
-from server.types import Query
+from server.types import Answer, Query
 from tests.live import Live, live, refusal_of
 from tests.world import make_world, write_world
 
@@ -59,22 +58,23 @@ def test_the_same_answers_as_single_calls_bit_for_bit(stub: RecommendServiceStub
         assert result.response.SerializeToString(deterministic=True) == single.SerializeToString(deterministic=True)
 
 
+@pytest.mark.parametrize("read_once", [0, 2**40])
 def test_calls_that_are_answered_together_get_what_each_gets_alone(
-    server: Live, monkeypatch: pytest.MonkeyPatch
+    server: Live, monkeypatch: pytest.MonkeyPatch, read_once: int
 ) -> None:
     asked = [request for request in requests() for _ in range(8)]
     with grpc.insecure_channel(server.addresses.grpc) as channel:
         stub = RecommendServiceStub(channel)
         alone = [stub.Recommend(request, timeout=10) for request in asked[::8]]
     groups: list[int] = []
-    questions = Engine.questions
+    recommend_each = Engine.recommend_each
 
-    def counted(engine: Engine, queries: Sequence[Query]) -> list[Question | None]:
+    def counted(engine: Engine, queries: Sequence[Query], until: Sequence[float]) -> list[Answer | Exception]:
         groups.append(len(queries))
-        return questions(engine, queries)
+        return recommend_each(engine, queries, until)
 
-    monkeypatch.setattr("server.retrieval.flat.TOGETHER_BYTES", 0)
-    monkeypatch.setattr(Engine, "questions", counted)
+    monkeypatch.setattr("server.retrieval.flat.TOGETHER_BYTES", read_once)
+    monkeypatch.setattr(Engine, "recommend_each", counted)
     with live(server.settings.bundle) as running, grpc.insecure_channel(running.addresses.grpc) as channel:
         stub = RecommendServiceStub(channel)
         waiting = [stub.Recommend.future(request, timeout=30) for request in asked]

@@ -91,7 +91,7 @@ def test_a_call_is_a_span_with_one_child_per_stage(bundle: Bundle, memory: InMem
     assert root.start_time is not None
     assert root.end_time is not None
     for before, after in itertools.pairwise(stages):
-        assert before.end_time == after.start_time
+        assert before.end_time <= after.start_time  # type: ignore[operator]
     slack = 1_000_000  # two clocks: the span's wall clock, and the stages' monotonic one
     assert root.start_time - slack <= stages[0].start_time  # type: ignore[operator]
     assert stages[-1].end_time <= root.end_time + slack  # type: ignore[operator]
@@ -130,13 +130,11 @@ def test_a_refusal_has_its_code_and_is_no_error_of_the_server(bundle: Bundle, me
 def test_reading_is_as_long_as_it_took(
     bundle: Bundle, memory: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether it stands before or after the wait for a turn."""
-
     def slowly(request: RecommendRequest) -> Query:
         time.sleep(0.02)
         return to_query(request)
 
-    monkeypatch.setattr("server.rpc.recommend.to_query", slowly)
+    monkeypatch.setattr("server.rpc.turn.to_query", slowly)
     with live(bundle.path, trace_endpoint="http://nobody:4317", trace_sample=1.0) as server:
         ask(server)
     (root,) = roots(memory)
@@ -148,7 +146,7 @@ def test_reading_is_as_long_as_it_took(
 
 
 def test_a_batch_is_one_span_with_the_stages_of_every_list(bundle: Bundle, memory: InMemorySpanExporter) -> None:
-    requests = [RecommendRequest(user_id=f"u{user}", k=3) for user in range(3)]
+    requests = [RecommendRequest(user_id=f"u{user}", k=3, rules=RULES) for user in range(3)]
     with (
         live(bundle.path, trace_endpoint="http://nobody:4317", trace_sample=1.0) as server,
         grpc.insecure_channel(server.addresses.grpc) as channel,
@@ -176,7 +174,7 @@ def test_spans_reach_a_collector(bundle: Bundle) -> None:
         receiver.start()
         try:
             with live(bundle.path, trace_endpoint=f"http://127.0.0.1:{port}", trace_sample=1.0) as server:
-                ask(server)
+                ask(server, rules=RULES)
         finally:
             receiver.stop(0).wait()
     spans = [span.name for batch in got for one in batch.resource_spans for s in one.scope_spans for span in s.spans]
