@@ -42,6 +42,9 @@ SLICE = 32_768
 BLOCK = 32
 GROWTH = 8
 
+SPARSE = 4
+"""Blocks are looked at one by one where so many times as many hold nothing that is looked for."""
+
 ROUNDING = 2.0**-21
 """Part of the numbers in a sum that single precision may lose per term, amply."""
 
@@ -113,15 +116,15 @@ class Scored:
             return _NONE
         mix = Mix(gains, self._columns)
         scores = start.scores + mix.total(start.items)
-        best = best_of(start.items, scores, k)
-        if len(best.items) < k:  # it is all that is allowed
-            return best
+        if len(scores) <= k:  # it is all that is allowed
+            return best_of(start.items, scores, k)
         promotions = [gain for gain in gains if gain.dose > 0]
-        rows = self._candidates(promotions, len(gains), float(best.scores[-1]), start.scores)
+        lowest = float(np.partition(scores, len(scores) - k)[len(scores) - k])
+        rows = self._candidates(promotions, len(gains), lowest, start.scores)
         if allowed is not None and len(rows):
             rows = rows[bits.has_each(allowed, rows)]
         if not len(rows):
-            return best
+            return best_of(start.items, scores, k)
         more = self.values[rows] + mix.total(rows)
         return best_of(np.concatenate([start.items, rows]), np.concatenate([scores, more]), k)
 
@@ -146,11 +149,11 @@ class Scored:
             dose_of_each = max(doses)
             bound = _short_of(lowest, rules, size + dose_of_each * len(doses))
             return self._outside(together, dose_of_each, bound, last)
-        near = self.values >= _below(bound - sum(doses))
-        if promotions and np.count_nonzero(near) > FEW * len(near):
-            near = self._raised([(gain.dose, gain.readout) for gain in promotions]) >= _below(bound)
-        near &= self.values < last
-        return np.flatnonzero(near)
+        rows = self._from(_below(bound - sum(doses)))
+        if promotions and len(rows) > FEW * self._size:
+            raised = self._raised([(gain.dose, gain.readout) for gain in promotions])
+            rows = np.flatnonzero(raised >= _below(bound))
+        return rows[self.values.take(rows) < last]
 
     def _outside(self, together: Together, amount: float, bound: float, last: np.float32) -> IntArray:
         """Rows that score less than ``last`` and reach ``bound`` with ``amount`` for each of the promotions."""
@@ -211,14 +214,30 @@ class Scored:
             lowest = np.partition(self._maxima, blocks - n)[blocks - n]
         else:
             lowest = np.partition(values, size - n)[size - n]
-        return np.flatnonzero(values >= lowest)
+        return self._from(lowest)
+
+    def _from(self, lowest: np.float32) -> IntArray:
+        """Rows that score at least that, ascending; where they lie in few blocks, only these are looked at."""
+        values, maxima = self.values, self._maxima
+        places = np.flatnonzero(maxima >= lowest)
+        if SPARSE * len(places) > len(maxima) or not len(places):
+            return np.flatnonzero(values >= lowest)
+        found = np.flatnonzero(self._blocks.take(places, axis=1).ravel() >= lowest)
+        rows = found // len(places) * len(maxima) + places.take(found % len(places))
+        behind = np.flatnonzero(values[BLOCK * len(maxima) :] >= lowest)
+        return np.concatenate([rows, behind + BLOCK * len(maxima)]) if len(behind) else rows
 
     @cached_property
     def _maxima(self) -> FloatArray:
         """The best score of each block of items, every block BLOCK items that lie far apart."""
-        blocks = len(self.values) // BLOCK
-        maxima: FloatArray = self.values[: blocks * BLOCK].reshape(BLOCK, blocks).max(0)
+        maxima: FloatArray = self._blocks.max(0)
         return maxima
+
+    @property
+    def _blocks(self) -> FloatArray:
+        """[BLOCK, blocks]: the scores, but for the last few."""
+        blocks = len(self.values) // BLOCK
+        return self.values[: blocks * BLOCK].reshape(BLOCK, blocks)
 
     def _ordered(self, rows: IntArray) -> Ranking:
         """Rows given in ascending order, best first."""
