@@ -53,7 +53,7 @@ HINTS = 0.1, 2.0
 SMOOTHING = 0.1
 """Weight of the newest search in the mean."""
 
-MOST, TURN = 8, 0.004
+MOST, TURN = 16, 0.004
 """Searches in one turn, at most, and the seconds that it may last for their sake."""
 
 SPINS, PAUSE = 5, 0.2
