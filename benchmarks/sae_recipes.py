@@ -1,8 +1,10 @@
 """Recipes of the SAE beside each other: fidelity, purity, agreement, dead latents (docs/decisions/003 and 008).
 
     python benchmarks/sae_recipes.py --data ml-1m.zip --recipes default stage-1-only --seeds 0 1 2
+    python benchmarks/sae_recipes.py --data ml-1m.zip --recommender recommender.safetensors
 
-The recommender is trained on the temporal train split; a recipe never sees the test. Prints one Markdown row per run.
+The recommender is trained on the temporal train split, or comes from a file; a recipe never sees the test. Prints one
+Markdown row per run.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from offline.evaluate.fidelity import fidelity
 from offline.evaluate.panel import Panel
 from offline.label.candidates import find_candidates
 from offline.label.purity import measure_purity
+from offline.recommenders import store
 from offline.recommenders.mf import MatrixFactorization, MfConfig
 from offline.recommenders.popularity import Popularity
 from offline.recommenders.ranking import evaluate_ranking
@@ -89,6 +92,14 @@ RECIPES: dict[str, Change] = {
     "items k 16": stages(second={"k_items": 16}),
     "users k 16": stages(second={"k_users": 16}),
     "users k 48": stages(second={"k_users": 48}),
+    "items k 16, users k 48": stages(second={"k_items": 16, "k_users": 48}),
+    "stage 2 reconstruction 1": stages(second={"reconstruction": 1.0}),
+    "stage 2 reconstruction 2": stages(second={"reconstruction": 2.0}),
+    "stage 2 three times as long": lambda config: stages(
+        second={"steps": 3 * (config.stage2.steps if config.stage2 is not None else 0)}
+    )(config),
+    "blocks of 256 x 512": stages(block_users=256, block_items=512),
+    "temperature .15": stages(temperature=0.15),
     "uniform blocks": stages(pair_sampling="uniform"),
     "nothing hidden": stages(hide_interactions=False),
     "temperature .35": stages(temperature=0.35),
@@ -150,9 +161,11 @@ def ceiling(embeddings: Embeddings, members: npt.NDArray[np.bool_]) -> str:
     return f"{told[0]}, held out at the same depth {told[1]}"
 
 
-def row(name: str, seed: int, weights: SaeWeights, *, embeddings: Embeddings, split: Split, dataset: Dataset) -> str:
+def row(
+    name: str, seed: int, weights: SaeWeights, *, embeddings: Embeddings, users: int, split: Split, dataset: Dataset
+) -> str:
     """Everything docs/decisions/003 shows of one run, without what the trainer knows itself."""
-    panel = Panel.sample(embeddings, split.train, split.test, 2_000, seed=0)
+    panel = Panel.sample(embeddings, split.train, split.test, users, seed=0)
     kept = fidelity(embeddings, weights, panel, k=10, depth=30, persistence=0.9)
     members = labels(dataset)
     codes = SparseCodes.from_dense(weights.encode(embeddings.items, "item"))
@@ -191,6 +204,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--recipes", nargs="*", choices=list(RECIPES), default=["default"])
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
+    parser.add_argument(
+        "--recommender", type=Path, help="a trained one (benchmarks/recommenders.py), of the temporal split"
+    )
+    parser.add_argument("--users", type=int, default=2_000, help="whose lists are compared")
     parser.add_argument("--l2", type=float, default=MfConfig().l2, help="penalty of the matrix factorisation")
     parser.add_argument("--validation", action="store_true", help="hold out the end of the train part, not the test")
     parser.add_argument("--steps", type=float, default=1.0, help="share of every stage's steps")
@@ -206,13 +223,15 @@ def main() -> None:
     if options.validation:
         split = temporal(split.train, 0.15)
     n_users, n_items = len(dataset.user_ids), dataset.items.num_rows
-    embeddings = (
-        MatrixFactorization()
-        .fit(split.train, n_users, n_items, MfConfig(l2=options.l2), device=options.device)
-        .embeddings
-    )
+    if options.recommender is None:
+        trained = MatrixFactorization().fit(
+            split.train, n_users, n_items, MfConfig(l2=options.l2), device=options.device
+        )
+    else:
+        trained = store.load(options.recommender)
+    embeddings = trained.embeddings
     popular = Popularity().fit(split.train, n_users, n_items).embeddings
-    print(f"recommender {evaluate_ranking(embeddings, split.train, split.test)}")
+    print(f"recommender {evaluate_ranking(trained, split.train, split.test)}")
     print(f"popularity  {evaluate_ranking(popular, split.train, split.test)}")
     if options.ceiling:
         print(f"ceiling     purity 10/20/50 of a probe fitted to the labels: {ceiling(embeddings, labels(dataset))}")
@@ -223,7 +242,9 @@ def main() -> None:
     )
     for name in options.recipes:
         for seed in options.seeds:
-            base = SaeConfig.for_data(embeddings.items.shape[1], n_items, n_users, seed=seed)
+            base = SaeConfig.for_data(
+                embeddings.items.shape[1], n_items, n_users, network=trained.scorer is not None, seed=seed
+            )
             result = train_sae(
                 embeddings.items,
                 embeddings.users,
@@ -232,6 +253,7 @@ def main() -> None:
                 (split.train.user, split.train.item),
                 shorter(RECIPES[name](base), options.steps),
                 device=options.device,
+                scorer=trained.scorer,
             )
             figures = result.metrics
             own = [
@@ -241,7 +263,15 @@ def main() -> None:
                 f"{figures['seconds']:.0f}",
             ]
             print(
-                row(name, seed, result.weights, embeddings=embeddings, split=split, dataset=dataset),
+                row(
+                    name,
+                    seed,
+                    result.weights,
+                    embeddings=trained.scored,
+                    users=options.users,
+                    split=split,
+                    dataset=dataset,
+                ),
                 " | ".join(own),
                 "|",
                 flush=True,
