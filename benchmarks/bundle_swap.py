@@ -81,8 +81,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--reloads", type=int, default=1000, help="policy revisions to bring into force")
     parser.add_argument("--items", type=int, default=4000, help="size of the catalogue")
     parser.add_argument("--k", type=int, default=30, help="length of the lists")
-    parser.add_argument("--out", type=Path, help="write the figures here")
-    return parser.parse_args()
+    parser.add_argument("--out", type=Path, help="JSON file for the figures")
+    given = parser.parse_args()
+    if given.out is not None and (given.out.is_dir() or not given.out.absolute().parent.is_dir()):
+        parser.error(f"--out {given.out}: expected a file in a folder that exists, such as swap.json")
+    return given
 
 
 def _world(folder: Path, items: int) -> World:
