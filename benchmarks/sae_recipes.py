@@ -66,6 +66,16 @@ def both(first: Change, second: Change) -> Change:
     return lambda config: second(first(config))
 
 
+def longer(times: int) -> Change:
+    """So many times the steps of stage 2."""
+
+    def change(config: SaeConfig) -> SaeConfig:
+        assert config.stage2 is not None
+        return stages(second={"steps": times * config.stage2.steps})(config)
+
+    return change
+
+
 BEFORE = stages(
     first={"steps": 3000, "k_users": 8, "k_items": 8},
     second={"steps": 1500, "learning_rate": 5e-3},
@@ -95,9 +105,11 @@ RECIPES: dict[str, Change] = {
     "items k 16, users k 48": stages(second={"k_items": 16, "k_users": 48}),
     "stage 2 reconstruction 1": stages(second={"reconstruction": 1.0}),
     "stage 2 reconstruction 2": stages(second={"reconstruction": 2.0}),
-    "stage 2 three times as long": lambda config: stages(
-        second={"steps": 3 * (config.stage2.steps if config.stage2 is not None else 0)}
-    )(config),
+    "stage 2 three times as long": longer(3),
+    "stage 2 six times as long": longer(6),
+    "six times as long, items k 16, users k 48": both(longer(6), stages(second={"k_items": 16, "k_users": 48})),
+    "six times as long, blocks of 256 x 512": both(longer(6), stages(block_users=256, block_items=512)),
+    "twelve times as long, items k 16, users k 48": both(longer(12), stages(second={"k_items": 16, "k_users": 48})),
     "blocks of 256 x 512": stages(block_users=256, block_items=512),
     "temperature .15": stages(temperature=0.15),
     "uniform blocks": stages(pair_sampling="uniform"),
