@@ -1,4 +1,4 @@
-"""Recipes of the SAE beside each other: fidelity, purity, agreement, dead latents (docs/decisions/003 and 008).
+"""Recipes of the SAE beside each other: fidelity, purity, agreement, dead latents (docs/decisions/003, 008 and 028).
 
     python benchmarks/sae_recipes.py --data ml-1m.zip --recipes default stage-1-only --seeds 0 1 2
     python benchmarks/sae_recipes.py --data ml-1m.zip --recommender recommender.safetensors
@@ -109,7 +109,7 @@ RECIPES: dict[str, Change] = {
     "stage 2 six times as long": longer(6),
     "six times as long, items k 16, users k 48": both(longer(6), stages(second={"k_items": 16, "k_users": 48})),
     "six times as long, blocks of 256 x 512": both(longer(6), stages(block_users=256, block_items=512)),
-    "twelve times as long, items k 16, users k 48": both(longer(12), stages(second={"k_items": 16, "k_users": 48})),
+    "nine times as long, items k 16, users k 48": both(longer(9), stages(second={"k_items": 16, "k_users": 48})),
     "blocks of 256 x 512": stages(block_users=256, block_items=512),
     "temperature .15": stages(temperature=0.15),
     "uniform blocks": stages(pair_sampling="uniform"),

@@ -2,8 +2,8 @@
 
 gRPC hides its queue from the loop that searches: `grpc.aio` takes one call up per turn of the loop, so with searches on
 the loop the waiting calls lie unseen inside gRPC. Before a search the loop therefore spins a few times while calls come
-up, and answers those that did one right after the other, which takes far less time than one between gRPC's steps of
-another. In an overload it spins until no more come up, at most as long as the turn took, and so sees how many there are
+up, and answers those that did together, which takes far less time than one between gRPC's steps of another. In an
+overload it spins until no more come up, at most as long as the turn took, and so sees how many there are
 (docs/decisions/022, 027).
 
 Two bounds hold: ``most`` calls under way, and, once the loop has not been idle for STANDING seconds, the time that an

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from protos.steering.v1 import recommend_pb2 as pb
+from server.errors import DeadlinePassed
 from server.rpc.calls import Calls
 from server.rpc.convert import to_query, to_response
 from server.steer import Engine
@@ -87,6 +88,8 @@ class Turn:
 
     def _read(self, call: Call) -> None:
         began = time.perf_counter()
+        if began >= call.until:  # nobody waits for what it would take
+            raise DeadlinePassed
         call.query = query = call.users.given(to_query(call.request))
         decisions = self._told.decisions
         call.logged = decisions is not None and decisions.wanted()
