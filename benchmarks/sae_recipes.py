@@ -30,6 +30,7 @@ from offline.recommenders.mf import MatrixFactorization, MfConfig
 from offline.recommenders.popularity import Popularity
 from offline.recommenders.ranking import evaluate_ranking
 from offline.recommenders.split import Split, temporal
+from offline.reproduce.monosemanticity import TOP_OF_THE_PAPER, monosemanticity
 from sae.config import SaeConfig
 from sae.metrics import agreement
 from sae.train import train_sae
@@ -129,6 +130,8 @@ RECIPES: dict[str, Change] = {
     "separate towers": stages(towers="separate"),
     "no stage 1": stages(first={"steps": 1}),
     "stage-1-only": one_stage(),
+    "stage-1-only, two latents": one_stage(k_users=2, k_items=2),
+    "stage-1-only, one latent": one_stage(k_users=1, k_items=1),
     "Plackett-Luce": stages(second={"prediction_listwise": 0.0, "prediction_plackett_luce": 0.3}),
     "list-wise and Plackett-Luce": stages(second={"prediction_listwise": 0.7, "prediction_plackett_luce": 0.1}),
     "block mean square": stages(second={"prediction_listwise": 0.0, "prediction_block": 1.0}),
@@ -180,7 +183,9 @@ def row(
     panel = Panel.sample(embeddings, split.train, split.test, users, seed=0)
     kept = fidelity(embeddings, weights, panel, k=10, depth=30, persistence=0.9)
     members = labels(dataset)
-    codes = SparseCodes.from_dense(weights.encode(embeddings.items, "item"))
+    activations = weights.encode(embeddings.items, "item")
+    codes = SparseCodes.from_dense(activations)
+    alike = monosemanticity(activations, embeddings.items, TOP_OF_THE_PAPER)
     purity = measure_purity(codes, members, AT, halvings=10, seed=0)
     same_depth = measure_purity(codes, members, tuple(k // 2 for k in AT), halvings=10, seed=0)
     everything = [np.mean([concept[n].all_items for concept in purity]) for n in range(3)]
@@ -200,6 +205,7 @@ def row(
         " / ".join(f"{value:.3f}" for value in half_depth),
         f"{(lifts > 0).mean():.3f}",
         f"{np.median(lifts):.2f}",
+        f"{np.nanmean(alike):.3f}",
     ]
     return "| " + " | ".join(cells) + " |"
 
@@ -250,7 +256,8 @@ def main() -> None:
     print(
         "| recipe | seed | RBO both | RBO users | tau | NDCG kept | purity 10/20/50, all | held out "
         "| held out, same depth "
-        "| latents that agree | median lift | EV users / items | L0 users / items | dead | seconds |"
+        "| latents that agree | median lift | monosemanticity, own space "
+        "| EV users / items | L0 users / items | dead | seconds |"
     )
     for name in options.recipes:
         for seed in options.seeds:
